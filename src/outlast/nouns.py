@@ -28,7 +28,7 @@ class Kind(StrEnum):
     LOCAL = "local"
 
     @property
-    def format(self) -> Format:
+    def wire(self) -> Format:
         return Format.OPENAI_CHAT if self is Kind.LOCAL else Format(self.value)
 
 
