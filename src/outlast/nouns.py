@@ -103,7 +103,11 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Tokens(msgspec.Struct, frozen=True):
-    """Tokens of one attempt. `estimated` where the upstream did not say."""
+    """Tokens of one attempt. `estimated` where the upstream did not say.
+
+    `input`, `cache_read` and `cache_write` do not overlap (Anthropic's way): the prompt is their
+    sum. OpenAI counts cached tokens inside its input. `reasoning` is a part of `output`.
+    """
 
     input: int = 0
     output: int = 0
