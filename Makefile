@@ -1,0 +1,56 @@
+# Everything here works in a fresh clone, without root and without any other set-up.
+# PYTHON=python3.12 names another Python (3.11 to 3.14); ARGS="…" is passed on.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ARGS ?=
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check fix docs lock conformance gauntlet fuzz clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/.run ## Start the service on 127.0.0.1:8400 (ARGS="--port 9000")
+	@$(BIN)/python scripts/link $(VENV)
+	@exec $(BIN)/outlast serve $(ARGS)
+
+demo: $(VENV)/.run ## Two scripted vendors, one goes down: watch the answers go on
+	@$(BIN)/python scripts/link $(VENV)
+	@exec $(BIN)/outlast demo $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests (ARGS="tests/config -k typo")
+	$(BIN)/pytest -n 2 $(ARGS)
+
+check: $(VENV)/.dev ## Format, lint, strict types, import contracts, docs against code
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pytest tests/house
+
+fix: $(VENV)/.dev ## Format, mend what lint can mend, and write the generated docs
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/outlast config reference > docs/configuration.md
+
+conformance: $(VENV)/.dev ## The real SDKs and coding tools against Outlast (needs node and npm)
+	scripts/conformance $(ARGS)
+
+lock: $(VENV)/.dev ## Choose the packages anew and write their hashes
+	scripts/lock $(BIN)/python
+
+clean: ## Remove the environment and the caches; the data folder stays
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# One environment for both. The locks agree on every package they share, so what the tests need
+# is laid over what the service needs, and a later `make run` has nothing to do.
+$(VENV)/.run: requirements/run.lock scripts/install scripts/link
+	@scripts/install $(VENV) requirements/run.lock
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock scripts/install scripts/link
+	@scripts/install $(VENV) requirements/dev.lock
+	@touch $(VENV)/.run $@
