@@ -10,7 +10,10 @@ import re
 
 import msgspec
 
-_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n|\r\r\n")
+# Two line ends in a row. A buffer that ends in `\n\r` is not decided yet: `\n` may follow and
+# belong to it. `\r\r` is decided at once (nobody who writes `\r\r` adds a `\n`), so that the last
+# event of a stream is never left waiting.
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r\n?|\n\r\n|\r\n\n|\n\r(?=[^\n])")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
@@ -31,10 +34,13 @@ class ServerSentEvent(msgspec.Struct, frozen=True):
 
 
 class SSEParser:
-    """Feed bytes cut anywhere; get back the events that they complete."""
+    """Feed bytes cut anywhere; get back the events that they complete.
+
+    The work is proportional to the bytes fed, however they are cut.
+    """
 
     def __init__(self, limit_bytes: int = 8 << 20) -> None:
-        self._buffer = b""
+        self._buffer = bytearray()
         self._searched = 0
         self._limit_bytes = limit_bytes
         self._first = True
@@ -42,38 +48,65 @@ class SSEParser:
     @property
     def rest(self) -> bytes:
         """What has arrived of an unfinished event."""
-        return self._buffer
+        return bytes(self._buffer)
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
-        """Return the events that `data` completes, in order. Raises EndlessEvent."""
-        buffer = self._buffer + data if self._buffer else data
-        if self._first and buffer:
-            if _BOM.startswith(buffer[:3]) and len(buffer) < 3:
-                self._buffer = buffer
-                return []
-            buffer = buffer.removeprefix(_BOM)
-            self._first = False
-        events: list[ServerSentEvent] = []
-        start = 0
-        search = self._searched
-        while (match := _BLANK_LINE.search(buffer, search)) is not None:
-            end = match.end()
-            raw = buffer[start:end]
-            if raw.strip(b"\r\n"):
-                events.append(parse_event(raw))
-            start = search = end
-        self._buffer = buffer[start:]
+        """Return the events that `data` completes, in order.
+
+        Raises EndlessEvent where an event is larger than the limit; the parser is then of no
+        further use.
+        """
+        if self._first:
+            return self._begin(data)
+        if self._buffer:
+            self._buffer += data
+            events, end = _cut(self._buffer, self._searched, self._limit_bytes)
+            if end:
+                del self._buffer[:end]
+        else:
+            # The common case: whole events in one chunk, nothing to copy but themselves.
+            events, end = _cut(data, 0, self._limit_bytes)
+            if end < len(data):
+                self._buffer += data[end:]
         # A blank line is at most four bytes: look again only from where one could have begun.
         self._searched = max(0, len(self._buffer) - 3)
         if len(self._buffer) > self._limit_bytes:
             raise EndlessEvent(f"an event of more than {self._limit_bytes} bytes")
         return events
 
+    def _begin(self, data: bytes) -> list[ServerSentEvent]:
+        """Take a byte order mark away, which may arrive in pieces."""
+        head = bytes(self._buffer) + data
+        if len(head) < len(_BOM) and _BOM.startswith(head):
+            self._buffer = bytearray(head)
+            return []
+        self._first = False
+        self._buffer = bytearray()
+        return self.feed(head.removeprefix(_BOM))
+
+
+def _cut(
+    buffer: bytes | bytearray, search: int, limit_bytes: int
+) -> tuple[list[ServerSentEvent], int]:
+    """Return the whole events at the head of `buffer`, and how many bytes they are."""
+    events: list[ServerSentEvent] = []
+    start = 0
+    while (match := _BLANK_LINE.search(buffer, search)) is not None:
+        end = match.end()
+        if end - start > limit_bytes:
+            raise EndlessEvent(f"an event of more than {limit_bytes} bytes")
+        raw = bytes(buffer[start:end])
+        if raw.strip(b"\r\n"):
+            events.append(parse_event(raw))
+        start = search = end
+    return events, start
+
 
 def parse_event(raw: bytes) -> ServerSentEvent:
     """Return the event in one block of lines."""
     name, data, seen = "", [], False
-    for line in _LINE_END.split(raw):
+    lines = _LINE_END.split(raw) if b"\r" in raw else raw.split(b"\n")
+    for line in lines:
         if not line or line.startswith(b":"):
             continue
         field, _, value = line.partition(b":")

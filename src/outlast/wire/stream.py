@@ -17,7 +17,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from outlast.nouns import Tokens
+from outlast.nouns import Format, Tokens
 from outlast.wire.canon import JSON
 from outlast.wire.sse import ServerSentEvent
 
@@ -41,7 +41,10 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class BlockStart(msgspec.Struct, frozen=True):
-    """`id` and `name` for tools; `data` for redacted thinking; `raw` for foreign blocks."""
+    """`id` and `name` for tools; `data` for redacted thinking; `raw` for foreign blocks.
+
+    `origin` with `data` and `raw`: the only format whose clients can use them.
+    """
 
     index: int
     kind: BlockKind
@@ -49,6 +52,7 @@ class BlockStart(msgspec.Struct, frozen=True):
     name: str = ""
     data: str = ""
     raw: JSON = {}
+    origin: Format | None = None
 
 
 class TextDelta(msgspec.Struct, frozen=True):
@@ -62,8 +66,11 @@ class ThinkingDelta(msgspec.Struct, frozen=True):
 
 
 class SignatureDelta(msgspec.Struct, frozen=True):
+    """A signature holds at its `origin` only; a Writer of another format leaves it out."""
+
     index: int
     signature: str
+    origin: Format | None = None
 
 
 class ArgsDelta(msgspec.Struct, frozen=True):
@@ -78,6 +85,7 @@ class ForeignDelta(msgspec.Struct, frozen=True):
 
     index: int
     raw: JSON
+    origin: Format | None = None
 
 
 class BlockStop(msgspec.Struct, frozen=True):
