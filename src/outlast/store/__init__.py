@@ -1,0 +1,1 @@
+"""What must not be forgotten: the database and the journal in front of it."""

@@ -1,0 +1,56 @@
+"""Child processes for tests: started with our sources on their path, never left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import outlast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SOURCES = str(Path(outlast.__file__).resolve().parents[1])
+
+
+@contextmanager
+def child(
+    program: str, *arguments: str, prefix: Sequence[str] = ()
+) -> Iterator[subprocess.Popen[str]]:
+    """A Python program in a process of its own, with pipes as text; killed at the end."""
+    process = subprocess.Popen(
+        [*prefix, sys.executable, "-c", program, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": SOURCES},
+    )
+    try:
+        with process:
+            try:
+                yield process
+            finally:
+                process.kill()
+    finally:
+        process.wait()
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    """The next line that the child prints; fails with what it said on stderr when it died."""
+    assert process.stdout is not None
+    found = process.stdout.readline()
+    if not found:
+        assert process.stderr is not None
+        raise AssertionError(f"the child ended without a word: {process.stderr.read()}")
+    return found.rstrip("\n")
+
+
+def tell(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(text + "\n")
+    process.stdin.flush()
