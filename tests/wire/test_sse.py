@@ -29,7 +29,7 @@ ROWS: list[tuple[str, bytes, list[tuple[str, bytes]]]] = [
     (
         "blank lines between events",
         b"\n\n\ndata: a\n\n\n\n\ndata: b\n\n",
-        [("message", b"a")] + [("message", b"b")],
+        [("message", b"a"), ("message", b"b")],
     ),
     ("a byte order mark", b"\xef\xbb\xbfdata: a\n\n", [("message", b"a")]),
     ("half a byte order mark is data", b"\xef\xbbdata: a\n\n", [("comment", b"")]),
@@ -87,9 +87,10 @@ def test_an_endless_event_is_refused_whole_and_in_pieces() -> None:
     with pytest.raises(EndlessEvent):
         SSEParser(limit_bytes=10).feed(b"data: 12345678901234567890\n\n")
     parser = SSEParser(limit_bytes=10)
+    for _ in range(10):
+        parser.feed(b"x")
     with pytest.raises(EndlessEvent):
-        for _ in range(20):
-            parser.feed(b"x")
+        parser.feed(b"x")
 
 
 def test_small_events_may_together_exceed_the_limit() -> None:
