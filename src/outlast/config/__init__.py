@@ -19,25 +19,30 @@ from outlast.config.settings import (
     TimeoutSettings,
     UpstreamSettings,
 )
+from outlast.config.view import Change, Row, changes, rows
 
 __all__ = [
     "SECTIONS",
     "BreakerSettings",
     "CandidateSettings",
+    "Change",
     "ConfigError",
     "LocalSettings",
     "Problem",
     "RetrySettings",
     "RouteSettings",
+    "Row",
     "Secret",
     "ServerSettings",
     "Settings",
     "StoreSettings",
     "TimeoutSettings",
     "UpstreamSettings",
+    "changes",
     "config_path",
     "environment",
     "load",
     "reload",
+    "rows",
     "variable",
 ]

@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -84,6 +85,7 @@ def load(
         origins=reader.origins,
         overrides=overrides,
     )
+    _check_store_url(reader, settings.store.url)
     upstreams = tables.read_upstreams(
         reader, document.pop("upstreams", {}), settings.timeouts, base_dir
     )
@@ -192,6 +194,11 @@ class Reader:
                     found[field] = value
         return kind(**found)
 
+    def rename_origins(self, old: str, new: str) -> None:
+        """Routes are known by their model, not by their place in a list that still grows."""
+        for key in [key for key in self.origins if key.startswith(f"{old}.")]:
+            self.origins[new + key.removeprefix(old)] = self.origins.pop(key)
+
     def stray_variables(self) -> None:
         """A variable that looks like a setting and is none, rather than one silently unused.
 
@@ -239,6 +246,21 @@ def _read(path: Path) -> str:
     except OSError as error:
         what = f"cannot be read: {error.strerror}."
         raise ConfigError([Problem(str(path), "", what)]) from None
+
+
+def _check_store_url(reader: Reader, url: str) -> None:
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        reader.problem("store.url", f"expected a database address, found {shown(url)}.")
+        return
+    origin = reader.origins.get("store.url", "default")
+    if password and not origin.startswith("environment"):
+        reader.problem(
+            "store.url",
+            "a password does not belong in this file. Use a pgpass file, or set the whole address "
+            f"in the environment: {variable('store', 'url')}=…",
+        )
 
 
 def _parse(text: str, reader: Reader) -> dict[str, Any]:

@@ -45,6 +45,8 @@ def expected(hint: Any) -> str:
 
 def _expected(info: inspect.Type) -> str:  # a table written as returns
     if isinstance(info, inspect.Metadata):
+        if isinstance(info.type, inspect.EnumType):
+            return "one of " + _quoted(_members(info.type, info.extra))
         return _expected(info.type)
     if isinstance(info, inspect.BoolType):
         return "true or false"
@@ -55,7 +57,7 @@ def _expected(info: inspect.Type) -> str:  # a table written as returns
     if isinstance(info, inspect.StrType):
         return "a text" + (" that is not empty" if info.min_length else "")
     if isinstance(info, inspect.EnumType):
-        return "one of " + _quoted(str(member.value) for member in info.cls)
+        return "one of " + _quoted(_members(info, None))
     if isinstance(info, inspect.LiteralType):
         return "one of " + _quoted(str(value) for value in info.values)
     if isinstance(info, inspect.UnionType):
@@ -71,10 +73,11 @@ def _expected(info: inspect.Type) -> str:  # a table written as returns
 def choices(hint: Any) -> list[str]:
     """The words that a setting takes; empty when it takes more than a few."""
     info = inspect.type_info(hint)
-    while isinstance(info, inspect.Metadata):
-        info = info.type
+    extra = None
+    if isinstance(info, inspect.Metadata):
+        extra, info = info.extra, info.type
     if isinstance(info, inspect.EnumType):
-        return [str(member.value) for member in info.cls]
+        return _members(info, extra)
     if isinstance(info, inspect.LiteralType):
         return [str(value) for value in info.values]
     return []
@@ -107,6 +110,11 @@ _KEY_SHAPES = re.compile(
 def looks_like_a_key(text: str) -> bool:
     """Whether a text has the shape of a credential (a known prefix, or 40 random signs)."""
     return bool(_KEY_SHAPES.search(text))
+
+
+def _members(info: inspect.EnumType, extra: dict[Any, Any] | None) -> list[str]:
+    left_out = (extra or {}).get("left_out", ())
+    return [str(member.value) for member in info.cls if member not in left_out]
 
 
 def _quoted(words: Iterable[str]) -> str:

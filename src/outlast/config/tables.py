@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
 
-from outlast.config.problems import choices, looks_like_a_key, shown, suggestion
+from outlast.config.problems import expected, looks_like_a_key, shown, suggestion
 from outlast.config.settings import (
     CandidateSettings,
     LocalSettings,
@@ -86,9 +86,10 @@ def _read_upstream(
             )
         changed = reader.fields(f"{path}.timeouts", TimeoutSettings, own, skip=())
         fields["timeouts"] = msgspec.structs.replace(timeouts, **changed)
+        reader.origins[f"{path}.timeouts"] = reader.place(f"{path}.timeouts")
     if "kind" not in table:
-        words = ", ".join(f'"{word}"' for word in choices(Kind) if word != LOCAL)
-        reader.problem(path, f"kind is missing: what does it speak? One of {words}.")
+        kinds = expected(get_type_hints(UpstreamSettings, include_extras=True)["kind"])
+        reader.problem(path, f"kind is missing: what does it speak? It takes {kinds}.")
         return None
     if fields.get("kind") is Kind.LOCAL:
         reader.problem(
@@ -253,6 +254,9 @@ def read_routes(
                 f'"{fields["model"]}" has a route already, at {reader.place(_at(seen, fields))}.',
             )
         seen.setdefault(fields["model"], index)
+        if "candidates" in table:
+            reader.origins[f"{path}.candidates"] = reader.place(f"{path}.candidates")
+        reader.rename_origins(path, f"routes.{fields['model']}")
         route = RouteSettings(**fields)
         if not route.candidates and not _falls_to_local(route, local):
             reader.problem(path, "has no candidate, so it could never answer.")

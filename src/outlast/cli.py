@@ -1,0 +1,76 @@
+"""The command line. `outlast --help` teaches; each command lives in a file of `commands/`.
+
+Commands are loaded when they are called, so that help and `config check` stay quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from cyclopts import App
+
+from outlast import __version__
+from outlast.commands.common import EXIT_CONFIG, CommandFailed, complain
+from outlast.config import ConfigError
+
+ABOUT = """Outlast keeps answering when your AI provider does not.
+
+Start here, without any configuration:
+
+    outlast serve          the service on 127.0.0.1:8400, with its own model
+    outlast demo           a vendor goes down, the answers go on
+
+Then give it your providers in outlast.toml (docs/configuration.md) and look:
+
+    outlast config check   is the file right? Every problem at once
+    outlast doctor         does each upstream answer? DNS, TLS, key, a token
+"""
+
+EPILOGUE = """Exit codes: 0 all well · 1 a problem was found · 2 wrong usage · 3 something needed \
+could not be reached · 4 the configuration cannot be used · 130 interrupted."""
+
+COMMANDS = (
+    ("serve", "outlast.commands.serve:serve", "Run the service."),
+    ("demo", "outlast.commands.demo:demo", "Watch an outage in the terminal, with fake vendors."),
+    ("doctor", "outlast.commands.doctor:doctor", "Check each upstream and this machine."),
+    ("config", "outlast.commands.config:app", "Check or show the configuration."),
+    ("model", "outlast.commands.model:app", "List, fetch and choose the embedded model."),
+    ("key", "outlast.commands.key:app", "Create, list and revoke API keys."),
+    ("receipts", "outlast.commands.receipts:app", "See what happened to each request."),
+)
+"""Name, where it is, and the sentence that `outlast --help` shows without loading it."""
+
+
+def build() -> App:
+    """The whole command line as one cyclopts App."""
+    app = App(
+        name="outlast",
+        help=ABOUT,
+        help_epilogue=EPILOGUE,
+        help_format="plaintext",
+        version=__version__,
+    )
+    for name, place, sentence in COMMANDS:
+        app.command(place, name=name, help=sentence)
+    return app
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code. Problems end as sentences, not as tracebacks."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        result = build()(words or ["--help"], result_action="return_value")
+    except CommandFailed as failure:
+        complain(str(failure))
+        return failure.code
+    except ConfigError as error:
+        complain("The configuration cannot be used:", *(f"  {p}" for p in error.problems))
+        return EXIT_CONFIG
+    except BrokenPipeError:
+        # `outlast receipts list | head`: the reader has enough, which is no problem.
+        sys.stderr.close()
+        return 0
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return result if isinstance(result, int) else 0

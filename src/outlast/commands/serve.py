@@ -1,0 +1,39 @@
+"""`outlast serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from outlast.app import serve as run
+from outlast.commands.common import ConfigOption, settings_for
+
+
+def serve(
+    *,
+    config: ConfigOption = None,
+    host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
+    port: Annotated[int | None, Parameter(help="Port; 0 takes any free one.")] = None,
+    data_dir: Annotated[Path | None, Parameter(help="Folder of database and weights.")] = None,
+    log_level: Annotated[str | None, Parameter(help="debug, info, warning or error.")] = None,
+) -> int:
+    """Run the service until it is told to stop (Ctrl-C or SIGTERM).
+
+    Without a configuration it answers from the embedded model, whose weights it fetches at the
+    first start, and prints a first API key once. With one, it reads it again on SIGHUP; a wrong
+    file changes nothing, and the log says why.
+
+    Example: outlast serve --port 9000 --data-dir /var/lib/outlast
+    """
+    settings = settings_for(
+        config,
+        {
+            "server.host": host,
+            "server.port": port,
+            "server.data_dir": None if data_dir is None else str(data_dir.absolute()),
+            "server.log_level": log_level,
+        },
+    )
+    return run(settings, reload_from=settings.path)
