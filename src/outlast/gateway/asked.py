@@ -1,0 +1,60 @@
+"""What was asked, and what is sent for it: the values that the gateway's deciders share. Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from outlast.nouns import Allow, Candidate, Format
+from outlast.wire.canon import JSON
+from outlast.wire.stream import Reader
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """One client request, as it came. Header names are lower-case."""
+
+    id: str
+    """Our request id, `req_…`."""
+    format: Format
+    path: str
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    model: str
+    """The public model name."""
+    stream: bool
+    at: float
+    """Wall clock, seconds."""
+    key_id: str = ""
+    allow: Allow = Allow.LOCAL
+
+    @property
+    def receipt_path(self) -> str:
+        return f"/v1/receipts/{self.id}"
+
+
+class Prepared(msgspec.Struct, frozen=True):
+    """One candidate's call, ready to be sent; the credential is the transport's affair."""
+
+    candidate: Candidate
+    path: str
+    """After the upstream's base URL, with the query."""
+    headers: dict[str, str]
+    body: bytes
+    reader: Reader
+    streamed: bool
+    """Whether the upstream is asked for a stream (the embedded model always is)."""
+    same_format: bool
+    """Bytes pass through unchanged; the reader only watches."""
+    dropped: tuple[str, ...] = ()
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A whole reply to the client."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def json_bytes(body: JSON) -> bytes:
+    return msgspec.json.encode(body)

@@ -1,0 +1,156 @@
+"""What may be shown to the client, and when. Pure.
+
+Half of an answer that a client can act on is worse than none: a tool call that lost its guard
+argument is a complete-looking command (continuity.md, finding 3). So a stream is cut into units
+(one upstream frame and what it means) and units wait here until they are safe:
+
+    envelope      message_start, empty blocks, pings      until the first content
+    tool calls    from BlockStart to BlockStop            until the JSON of all of them parses
+    thinking      from BlockStart to BlockStop            whole, where another upstream could
+                                                          answer instead
+    text          at once
+    the stop      with the end, so that the record is written before the last byte
+
+While everything is held the client has seen nothing, and any failure may move on unseen.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from outlast.wire.stream import (
+    AnswerEvent,
+    ArgsDelta,
+    BlockStart,
+    BlockStop,
+    End,
+    ForeignDelta,
+    Ping,
+    Stop,
+    TextDelta,
+    ThinkingDelta,
+)
+
+
+class Unit(msgspec.Struct, frozen=True):
+    """One frame of the upstream, as bytes and as what it means."""
+
+    raw: bytes
+    events: list[AnswerEvent]
+
+
+class HoldPolicy(msgspec.Struct, frozen=True):
+    hold_tools: bool = True
+    hold_thinking: bool = True
+    limit_bytes: int = 32 << 20
+
+
+class TornToolCall(Exception):
+    """A tool call was closed whose arguments are not JSON: a failure of the attempt."""
+
+
+class HoldLimit(Exception):
+    """More was held than the limit allows."""
+
+
+_TOOLS = ("tool_use", "custom_tool")
+_THINKING = ("thinking", "redacted_thinking")
+
+
+class Holder:
+    def __init__(self, policy: HoldPolicy) -> None:
+        self._policy = policy
+        self._held: list[Unit] = []
+        self._held_bytes = 0
+        self._open: BlockStart | None = None
+        self._arguments: list[str] = []
+        self._content_held = False
+        self.committed = False
+        """Whether content was released: from then on the client has seen this attempt."""
+        self.content_seen = False
+        """Whether the upstream has produced content, shown or held."""
+        self.stopped = False
+        """Whether the upstream said why it stopped: whole, only the end is missing."""
+        self.ended = False
+
+    def feed(self, unit: Unit) -> list[Unit]:
+        """Take one unit; return those that may be shown now, in order.
+
+        Raises TornToolCall and HoldLimit.
+        """
+        if _only_signs_of_life(unit):
+            # Shown late they would mean nothing: while something waits, the exchange sends its own.
+            return [unit] if self.committed and not self._held else []
+        for event in unit.events:
+            self._note(event)
+        self._keep(unit)
+        if not self._releasable():
+            return []
+        released, self._held, self._held_bytes = self._held, [], 0
+        self.committed = self.committed or self._content_held
+        return released
+
+    @property
+    def held(self) -> bool:
+        """Whether something waits here."""
+        return bool(self._held)
+
+    def _keep(self, unit: Unit) -> None:
+        self._held.append(unit)
+        self._held_bytes += len(unit.raw)
+        if self._held_bytes > self._policy.limit_bytes:
+            raise HoldLimit(f"more than {self._policy.limit_bytes} bytes held")
+
+    def _note(self, event: AnswerEvent) -> None:
+        match event:
+            case BlockStart():
+                self._open = event
+                self._arguments = []
+                if event.kind not in {"text", "thinking"}:
+                    self._content_held = self.content_seen = True
+            case TextDelta(text=text) | ThinkingDelta(text=text):
+                if text:
+                    self._content_held = self.content_seen = True
+            case ArgsDelta(json=json):
+                self._arguments.append(json)
+            case BlockStop():
+                self._close()
+            case ForeignDelta():
+                self._content_held = self.content_seen = True
+            case Stop():
+                self.stopped = self.content_seen = True
+            case End():
+                self._content_held = self.content_seen = self.ended = True
+            case _:
+                pass
+
+    def _close(self) -> None:
+        block, self._open = self._open, None
+        if block is None or block.kind != "tool_use":
+            return
+        arguments = "".join(self._arguments)
+        if not arguments.strip():
+            return  # a tool without parameters
+        try:
+            msgspec.json.decode(arguments.encode())
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise TornToolCall(f"the arguments of {block.name!r} are not JSON") from error
+
+    def _releasable(self) -> bool:
+        if self.ended:
+            return True
+        if self.stopped or not (self.committed or self._content_held):
+            return False
+        if self._open is None:
+            return True
+        if self._open.kind in _TOOLS:
+            return not self._policy.hold_tools
+        if self._open.kind in _THINKING:
+            return not self._policy.hold_thinking
+        return True
+
+
+def _only_signs_of_life(unit: Unit) -> bool:
+    if unit.events:
+        return all(isinstance(event, Ping) for event in unit.events)
+    return unit.raw.startswith(b":")

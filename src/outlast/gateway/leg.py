@@ -1,0 +1,215 @@
+"""One attempt's answer as it comes in: a stream, a whole body, or an error body. Pure.
+
+The leg watches; it does not decide what a failure leads to. Everything that can be wrong with an
+answer becomes `Broken` with a Verdict: an error status, an error inside a 200, a frame that is
+not of its format, a clean end before the end, a page instead of an answer.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from outlast.gateway.asked import Prepared
+from outlast.gateway.holding import Holder, HoldLimit, HoldPolicy, TornToolCall, Unit
+from outlast.nouns import Tokens
+from outlast.outcome import Fault, Verdict, classify_fault, classify_status, retry_after_s
+from outlast.wire.codec import ApiError, Codec
+from outlast.wire.estimate import estimate_tokens
+from outlast.wire.sse import EndlessEvent, SSEParser
+from outlast.wire.stream import (
+    AnswerEvent,
+    ArgsDelta,
+    End,
+    Failed,
+    MalformedFrame,
+    Start,
+    Stop,
+    TextDelta,
+    ThinkingDelta,
+)
+
+ERROR_BODY_LIMIT_BYTES = 256 << 10
+
+
+class Broken(Exception):
+    """The attempt failed. `error` where the upstream gave one, with its `body` as it came."""
+
+    def __init__(self, verdict: Verdict, error: ApiError | None = None, body: bytes = b"") -> None:
+        super().__init__(verdict.evidence)
+        self.verdict = verdict
+        self.error = error
+        self.body = body
+
+
+def broke(kind: str, detail: str = "") -> Broken:
+    fault = msgspec.convert({"kind": kind, "detail": detail}, Fault)
+    return Broken(classify_fault(fault))
+
+
+class Leg:
+    """Feed it what the upstream sends: `head`, then `feed` per chunk, then `end`."""
+
+    def __init__(
+        self, prepared: Prepared, codec: Codec, policy: HoldPolicy, whole_limit_bytes: int
+    ) -> None:
+        self._prepared = prepared
+        self._codec = codec
+        self._parser = SSEParser()
+        self._holder = Holder(policy)
+        self._body = bytearray()
+        self._whole_limit_bytes = whole_limit_bytes
+        self._said_chars: list[str] = []
+        self.status: int | None = None
+        self.headers: dict[str, str] = {}
+        self.tokens: Tokens | None = None
+        self.model = ""
+        self.request_id = ""
+
+    @property
+    def streaming(self) -> bool:
+        return self._prepared.streamed and self.status is not None and self.status < 300
+
+    @property
+    def committed(self) -> bool:
+        return self._holder.committed
+
+    @property
+    def content_seen(self) -> bool:
+        return self._holder.content_seen
+
+    @property
+    def stopped(self) -> bool:
+        return self._holder.stopped
+
+    @property
+    def ended(self) -> bool:
+        return self._holder.ended
+
+    @property
+    def holding(self) -> bool:
+        return self._holder.held
+
+    def head(self, status: int, headers: dict[str, str]) -> None:
+        """Take in the response's head; header names are lower-case. Raises Broken."""
+        self.status, self.headers = status, headers
+        self.request_id = headers.get("request-id") or headers.get("x-request-id", "")
+        if 300 <= status < 400:
+            raise broke("wrong_type", f"HTTP {status}: redirects are not followed")
+        if self.streaming:
+            media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type != "text/event-stream":
+                raise broke("wrong_type", f"{media_type or 'no content type'} for a stream")
+
+    def feed(self, data: bytes) -> list[Unit]:
+        """Take in a chunk; return the units that may be shown now. Raises Broken."""
+        if not self.streaming:
+            self._collect(data)
+            return []
+        try:
+            frames = self._parser.feed(data)
+        except EndlessEvent as error:
+            raise broke("oversize", str(error)) from error
+        released: list[Unit] = []
+        for frame in frames:
+            if self.ended:
+                break
+            released += self._take(frame.raw, self._events_of(frame))
+        return released
+
+    def end(self, now: float) -> list[Unit]:
+        """The upstream ended cleanly: return what remains. Raises Broken, always for an error."""
+        if self.status is None:
+            raise broke("eof", "no answer at all")
+        if self.status >= 300:
+            raise self._error(now)
+        if not self.streaming:
+            return [Unit(bytes(self._body), self._whole())]
+        if self.ended:
+            return []
+        if self.stopped or getattr(self._prepared.reader, "finished", False):
+            # The model finished, only the format's last word is missing: it is added, truthfully.
+            return self._take(b"", self._missing_end())
+        raise broke("eof", "a clean end in the middle" if self.content_seen else "no content")
+
+    def estimated(self, prompt_tokens: int) -> Tokens:
+        """Tokens as far as known; output that was never counted is estimated and says so."""
+        if self.tokens is not None and self.tokens.output and self.stopped:
+            return self.tokens
+        known = self.tokens or Tokens()
+        return Tokens(
+            input=known.input or prompt_tokens,
+            output=max(known.output, estimate_tokens("".join(self._said_chars))),
+            cache_read=known.cache_read,
+            cache_write=known.cache_write,
+            estimated=True,
+        )
+
+    def _events_of(self, frame: object) -> list[AnswerEvent]:
+        try:
+            return self._prepared.reader.feed(frame)  # type: ignore[arg-type]
+        except MalformedFrame as error:
+            raise broke("malformed", str(error)[:200]) from error
+
+    def _take(self, raw: bytes, events: list[AnswerEvent]) -> list[Unit]:
+        for event in events:
+            match event:
+                case Failed():
+                    raise Broken(
+                        classify_status(event.status, type=event.type, message=event.message),
+                        ApiError(event.status or 500, event.message, event.type),
+                    )
+                case Start(model=model, tokens=tokens):
+                    self.model = model or self.model
+                    self.tokens = tokens or self.tokens
+                case Stop(tokens=tokens):
+                    self.tokens = tokens or self.tokens
+                case TextDelta(text=text) | ThinkingDelta(text=text) | ArgsDelta(json=text):
+                    self._said_chars.append(text)
+                case _:
+                    pass
+        try:
+            return self._holder.feed(Unit(raw, events))
+        except TornToolCall as error:
+            raise broke("malformed", str(error)) from error
+        except HoldLimit as error:
+            raise broke("oversize", str(error)) from error
+
+    def _missing_end(self) -> list[AnswerEvent]:
+        finish = getattr(self._prepared.reader, "finish", None)
+        return finish() if finish is not None else [End()]
+
+    def _collect(self, data: bytes) -> None:
+        limit = self._whole_limit_bytes
+        if self.status is not None and self.status >= 300:
+            limit = ERROR_BODY_LIMIT_BYTES
+            data = data[: max(0, limit - len(self._body))]
+        self._body += data
+        if len(self._body) > limit:
+            raise broke("oversize", f"more than {limit} bytes")
+
+    def _whole(self) -> list[AnswerEvent]:
+        try:
+            body = msgspec.json.decode(self._body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise broke("malformed", "the body is not JSON, or cut") from error
+        if not isinstance(body, dict):
+            raise broke("malformed", "the body is not an object")
+        try:
+            events = self._codec.parse_answer(body)
+        except MalformedFrame as error:
+            raise broke("malformed", str(error)[:200]) from error
+        self._take(b"", events)
+        return events
+
+    def _error(self, now: float) -> Broken:
+        assert self.status is not None
+        body = bytes(self._body)
+        error = self._codec.parse_error(self.status, body)
+        verdict = classify_status(
+            self.status,
+            type=error.type,
+            code=error.code,
+            message=error.message,
+            retry_after_s=retry_after_s(self.headers, now),
+        )
+        return Broken(verdict, error, body)

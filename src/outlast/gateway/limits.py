@@ -1,0 +1,79 @@
+"""Budgets that keep a bad day from getting worse. Pure: the caller tells the time.
+
+Failing over to another upstream is not charged: it is what the service is for, and it is bounded
+by the number of candidates and the deadline. Asking the *same* upstream again is.
+"""
+
+from __future__ import annotations
+
+
+class RetryBudget:
+    """Leaky bucket after Finagle's RetryBudget: each request deposits a share, a retry takes one.
+
+    `share` 0.2 allows one retry for five requests; `min_per_s` retries are free each second.
+    Deposits expire linearly over `ttl_s`.
+    """
+
+    def __init__(self, share: float, min_per_s: float, ttl_s: float = 10.0) -> None:
+        self._share = share
+        self._min_per_s = min_per_s
+        self._ttl_s = ttl_s
+        self._balance = min_per_s * ttl_s
+        self._at = 0.0
+
+    def deposit(self, now: float) -> None:
+        self._leak(now)
+        self._balance += self._share
+
+    def withdraw(self, now: float) -> bool:
+        """Take one retry; False when there is none left."""
+        self._leak(now)
+        if self._balance < 1:
+            return False
+        self._balance -= 1
+        return True
+
+    def _leak(self, now: float) -> None:
+        """Move towards the free reserve: what is above it decays, what is below it refills."""
+        elapsed, self._at = max(0.0, now - self._at), now
+        reserve = self._min_per_s * self._ttl_s
+        if self._balance > reserve:
+            excess = self._balance - reserve
+            self._balance = reserve + excess * max(0.0, 1 - elapsed / self._ttl_s)
+        else:
+            self._balance = min(reserve, self._balance + elapsed * self._min_per_s)
+
+
+class TokenBucket:
+    """At most `per_minute` on average, a minute's worth at once."""
+
+    def __init__(self, per_minute: int, now: float) -> None:
+        self._per_minute = per_minute
+        self._level = float(per_minute)
+        self._at = now
+
+    def take(self, now: float) -> float:
+        """Take one; return 0, or the seconds to wait until there is one."""
+        elapsed, self._at = max(0.0, now - self._at), now
+        self._level = min(float(self._per_minute), self._level + elapsed * self._per_minute / 60)
+        if self._level >= 1:
+            self._level -= 1
+            return 0.0
+        return (1 - self._level) * 60 / self._per_minute
+
+
+class InFlight:
+    """How many are under way, at most `limit` (None: no limit)."""
+
+    def __init__(self, limit: int | None) -> None:
+        self.limit = limit
+        self.count = 0
+
+    def enter(self) -> bool:
+        if self.limit is not None and self.count >= self.limit:
+            return False
+        self.count += 1
+        return True
+
+    def leave(self) -> None:
+        self.count = max(0, self.count - 1)

@@ -1,0 +1,169 @@
+"""One candidate's call, made from what the client sent. Pure.
+
+Same format: the client's bytes, with the model's name replaced in place. Other format: parsed
+once into the canonical request, rendered for each target. The embedded model has a room of its
+own that makes its prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+import msgspec
+
+from outlast.config import Settings
+from outlast.gateway.asked import Asked, Prepared
+from outlast.nouns import Candidate, Format, Kind
+from outlast.wire.canon import JSON, BadRequest, Request
+from outlast.wire.codec import Codec
+from outlast.wire.splice import replace_model
+
+LocalPrepare = Callable[[Request, Candidate, str], Prepared]
+"""(request, candidate, exchange id) → the embedded model's call."""
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_OURS = frozenset(
+    {
+        "host",
+        "content-length",
+        "content-encoding",
+        "accept-encoding",
+        "authorization",
+        "x-api-key",
+        "cookie",
+        "expect",
+        "forwarded",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-real-ip",
+    }
+)
+"""Headers that belong to the connection or to us: the client's credential never leaves here."""
+
+_TRANSLATED = ("user-agent", "accept-language")
+"""The client's headers that mean the same in another vendor's API."""
+
+
+class Preparer:
+    """Makes the calls of one exchange; the canonical request is parsed at most once."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        settings: Settings,
+        codecs: Mapping[Format, Codec],
+        local: LocalPrepare,
+    ) -> None:
+        self._asked = asked
+        self._settings = settings
+        self._codecs = codecs
+        self._local = local
+        self._request: Request | None = None
+
+    def __call__(self, candidate: Candidate) -> Prepared:
+        """Return the call. Raises BadRequest, naming the field, where it cannot be carried."""
+        if candidate.kind is Kind.LOCAL:
+            return self._local(self.request(), candidate, self._asked.id)
+        if candidate.kind.wire is self._asked.format:
+            return self._passed(candidate)
+        return self._translated(candidate)
+
+    def request(self) -> Request:
+        """Return the canonical request. Raises BadRequest."""
+        if self._request is None:
+            body = decode_object(self._asked.body)
+            self._request = self._codecs[self._asked.format].parse_request(body)
+        return self._request
+
+    def writer_request(self) -> Request:
+        """Return the parsed request, or the little that is known where none was needed."""
+        if self._request is not None:
+            return self._request
+        asked = self._asked
+        return Request(model=asked.model, messages=(), origin=asked.format, stream=asked.stream)
+
+    def _passed(self, candidate: Candidate) -> Prepared:
+        asked = self._asked
+        upstream = self._settings.upstreams[candidate.upstream]
+        body = asked.body
+        if candidate.model != asked.model:
+            body = replace_model(body, asked.model, candidate.model)
+        headers = {
+            name: value
+            for name, value in asked.headers.items()
+            if name not in _OURS and name not in _HOP_BY_HOP and not name.startswith("outlast-")
+        }
+        codec = self._codecs[asked.format]
+        path = url_path(upstream.base_url, candidate.kind, codec.path)
+        return Prepared(
+            candidate=candidate,
+            path=f"{path}?{asked.query}" if asked.query else path,
+            headers=headers | {"accept-encoding": "identity"} | _lower(upstream.headers),
+            body=body,
+            reader=codec.reader(),
+            streamed=asked.stream,
+            same_format=True,
+        )
+
+    def _translated(self, candidate: Candidate) -> Prepared:
+        asked = self._asked
+        upstream = self._settings.upstreams[candidate.upstream]
+        codec = self._codecs[candidate.kind.wire]
+        request = msgspec.structs.replace(self.request(), model=candidate.model)
+        rendered = codec.render_request(request)
+        headers = {name: asked.headers[name] for name in _TRANSLATED if name in asked.headers}
+        headers |= {"content-type": "application/json", "accept-encoding": "identity"}
+        headers["accept"] = "text/event-stream" if asked.stream else "application/json"
+        return Prepared(
+            candidate=candidate,
+            path=url_path(upstream.base_url, candidate.kind, codec.path),
+            headers=headers | _lower(rendered.headers) | _lower(upstream.headers),
+            body=msgspec.json.encode(rendered.body),
+            reader=codec.reader(),
+            streamed=asked.stream,
+            same_format=False,
+            dropped=rendered.dropped,
+        )
+
+
+def decode_object(body: bytes) -> JSON:
+    """Return the body as an object. Raises BadRequest with the place of the first error."""
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest("", f"The body is not valid JSON: {error}") from error
+    if not isinstance(decoded, dict):
+        raise BadRequest("", "The body must be a JSON object.")
+    return decoded
+
+
+def url_path(base_url: str, kind: Kind, path: str) -> str:
+    """Return the path to ask at an upstream, with whatever prefix its address has.
+
+    `https://api.openai.com`, `…/v1` and `…/v1/` all mean `/v1/chat/completions`; a compatible
+    service may stand below a path of its own, `…/v1beta/openai` or `…/anthropic`.
+    """
+    prefix = urlsplit(base_url).path.rstrip("/")
+    if prefix.endswith("/v1"):
+        return prefix + path.removeprefix("/v1")
+    if prefix and kind is not Kind.ANTHROPIC:
+        return prefix + path.removeprefix("/v1")
+    return prefix + path
+
+
+def _lower(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

@@ -1,0 +1,215 @@
+"""How bytes get to an upstream and back: one seam, `Transport.open`, over a well-kept client.
+
+What can go wrong on a network becomes a `NetworkFault` with one of outcome.py's kinds. Redirects
+are never followed, proxies and cookies of the environment never used, bodies never decompressed.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from types import SimpleNamespace
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from outlast.config import Settings, UpstreamSettings
+from outlast.gateway.asked import Prepared
+from outlast.nouns import Kind
+from outlast.outcome import Fault, FaultKind
+
+HEAD_LIMIT_BYTES = 64 << 10
+
+
+class NetworkFault(Exception):
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.kind)
+        self.fault = fault
+
+
+class Answer(Protocol):
+    """An upstream's answer, its head here and its body to come. `close` is always called."""
+
+    status: int
+    headers: dict[str, str]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The body's bytes as they arrive. Raises NetworkFault where the connection breaks."""
+
+    def close(self) -> None:
+        """Done, or not wanted any more: an unfinished body aborts the connection."""
+
+
+class Transport(Protocol):
+    async def open(self, prepared: Prepared) -> Answer:
+        """Send the call and return when the head is here. Raises NetworkFault."""
+
+    async def close(self) -> None: ...
+
+
+class HttpTransport:
+    """Upstreams over HTTP/1.1 with aiohttp; one pool for each set of TLS settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._sessions: dict[tuple[str, bool], aiohttp.ClientSession] = {}
+
+    async def open(self, prepared: Prepared) -> Answer:
+        upstream = self._settings.upstreams[prepared.candidate.upstream]
+        timeouts = self._settings.timeouts_of(upstream.name)
+        parts = urlsplit(upstream.base_url)
+        url = URL(f"{parts.scheme}://{parts.netloc}{prepared.path}", encoded=True)
+        headers = prepared.headers | credential_headers(upstream)
+        # The exchange keeps the time of the answer; only the connection is timed here.
+        timeout = aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s)
+        while True:
+            reused = _Reused()
+            try:
+                response = await self._session(upstream).post(
+                    url,
+                    data=prepared.body,
+                    headers=headers,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    trace_request_ctx=reused,
+                )
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                # A kept-alive connection that the server had closed meanwhile says nothing about
+                # the upstream; the pool is drained of such ones until a new one is made.
+                if reused.value:
+                    continue
+                raise NetworkFault(fault_of(error)) from error
+            except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+                raise NetworkFault(fault_of(error)) from error
+            return _HttpAnswer(response)
+
+    async def close(self) -> None:
+        for session in self._sessions.values():
+            await session.close()
+        self._sessions.clear()
+
+    def _session(self, upstream: UpstreamSettings) -> aiohttp.ClientSession:
+        key = (upstream.ca_file, upstream.verify)
+        session = self._sessions.get(key)
+        if session is None:
+            connector = aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=30, ssl=self._tls(upstream), ttl_dns_cache=60
+            )
+            session = aiohttp.ClientSession(
+                connector=connector,
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+                read_bufsize=1 << 18,
+                max_line_size=HEAD_LIMIT_BYTES,
+                max_field_size=HEAD_LIMIT_BYTES,
+                skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding"),
+                trace_configs=[_watch_reuse()],
+            )
+            self._sessions[key] = session
+        return session
+
+    def _tls(self, upstream: UpstreamSettings) -> ssl.SSLContext | bool:
+        if not upstream.verify:
+            return False
+        if upstream.ca_file:
+            return ssl.create_default_context(cafile=self._settings.resolve(upstream.ca_file))
+        return True
+
+
+class _Reused:
+    """Whether a request went out on a kept-alive connection."""
+
+    def __init__(self) -> None:
+        self.value = False
+
+
+def _watch_reuse() -> aiohttp.TraceConfig:
+    async def on_reuse(
+        _: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        __: aiohttp.TraceConnectionReuseconnParams,
+    ) -> None:
+        context.trace_request_ctx.value = True
+
+    config = aiohttp.TraceConfig()
+    config.on_connection_reuseconn.append(on_reuse)
+    return config
+
+
+class _HttpAnswer:
+    def __init__(self, response: aiohttp.ClientResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in self._response.content.iter_any():
+                yield chunk
+        except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
+            raise NetworkFault(fault_of(error)) from error
+
+    def close(self) -> None:
+        # Returns a finished connection to the pool and aborts an unfinished one.
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+
+
+def credential_headers(upstream: UpstreamSettings) -> dict[str, str]:
+    """Return the headers that carry the upstream's key, as its kind wants them."""
+    if upstream.key is None:
+        return {}
+    if upstream.kind is Kind.ANTHROPIC:
+        return {"x-api-key": upstream.key.reveal()}
+    return {"authorization": f"Bearer {upstream.key.reveal()}"}
+
+
+_ERRNO: Mapping[int | None, FaultKind] = {
+    errno.ECONNREFUSED: "refused",
+    errno.ENETUNREACH: "unreachable",
+    errno.EHOSTUNREACH: "connect_timeout",
+    errno.ENETDOWN: "unreachable",
+    errno.ETIMEDOUT: "connect_timeout",
+    errno.ECONNRESET: "reset",
+    errno.EPIPE: "reset",
+}
+
+
+def fault_of(error: BaseException) -> Fault:
+    """Return what a client library's exception means, without addresses or secrets."""
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            cause = error.os_error
+            temporary = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
+            return Fault("dns_unavailable" if temporary else "dns")
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return Fault("tls", type(error.__cause__ or error).__name__)
+        case ssl.SSLError():
+            return Fault("tls", error.reason or "")
+        case aiohttp.ConnectionTimeoutError() | TimeoutError():
+            return Fault("connect_timeout")
+        case aiohttp.ClientConnectorError():
+            return Fault(_ERRNO.get(error.os_error.errno, "refused"))
+        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+            return Fault("reset")
+        case aiohttp.ClientResponseError() | ValueError():
+            return Fault("malformed", "not HTTP")
+        case OSError():
+            return Fault(_ERRNO.get(error.errno, "reset"))
+        case _:
+            return Fault("reset", type(error).__name__)
+
+
+def is_remote(upstream: UpstreamSettings) -> bool:
+    """Whether reaching it says something about our network: not for this machine's own ports."""
+    host = urlsplit(upstream.base_url).hostname or ""
+    return upstream.kind is not Kind.LOCAL and not (
+        host in {"localhost", "::1"} or host.startswith("127.")
+    )
