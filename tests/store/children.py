@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 import outlast
 
@@ -54,3 +57,15 @@ def tell(process: subprocess.Popen[str], text: str) -> None:
     assert process.stdin is not None
     process.stdin.write(text + "\n")
     process.stdin.flush()
+
+
+def tmpfs(folder: Path, size: str) -> list[str]:
+    """What to write before a command so that `folder` is a tiny disk of its own; may skip."""
+    if not (unshare := shutil.which("unshare")):
+        pytest.skip("a full disk needs `unshare` to mount a small tmpfs, and it is not here")
+    inner = f'mount -t tmpfs -o size={size} none "{folder}" && exec "$@"'
+    prefix = [unshare, "-Urm", "sh", "-c", inner, "sh"]
+    tried = subprocess.run([*prefix, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"a small tmpfs cannot be mounted here: {tried.stderr.strip()}")
+    return prefix
