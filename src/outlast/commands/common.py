@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from cyclopts import Parameter
 
-from outlast.config import Settings, config_path, environment, load
+from outlast.config import Settings, config_path, load
+from outlast.config.environ import environment
 
 EXIT_OK = 0
 EXIT_PROBLEM = 1

@@ -1,9 +1,9 @@
 """Configuration: one home, one precedence, every value with its origin.
 
-The environment is read here and nowhere else.
+The environment itself is read in config.environ and nowhere else.
 """
 
-from outlast.config.load import config_path, environment, load, reload, variable
+from outlast.config.load import config_path, load, reload, variable
 from outlast.config.problems import ConfigError, Problem
 from outlast.config.settings import (
     SECTIONS,
@@ -40,7 +40,6 @@ __all__ = [
     "UpstreamSettings",
     "changes",
     "config_path",
-    "environment",
     "load",
     "reload",
     "rows",

@@ -1,13 +1,12 @@
 """From a file, the environment and the command line to Settings, or to every reason why not.
 
 The command line wins over the environment, the environment over the file, the file over the
-defaults. This is the only place of the service that is handed an environment.
+defaults.
 """
 
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,13 +33,10 @@ from outlast.config.toml_lines import key_lines, line_of
 FILE_NAME = "outlast.toml"
 FILE_LIMIT_BYTES = 4 << 20
 PREFIX = "OUTLAST_"
+_KUBERNETES = ("OUTLAST_SERVICE_", "OUTLAST_PORT")
+"""It sets OUTLAST_SERVICE_HOST, OUTLAST_PORT_8400_TCP and so on for a service named outlast."""
 
 S = TypeVar("S", bound=msgspec.Struct)
-
-
-def environment() -> Mapping[str, str]:
-    """The process's environment: the one place that reads it."""
-    return os.environ
 
 
 def config_path(given: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -200,15 +196,13 @@ class Reader:
             self.origins[new + key.removeprefix(old)] = self.origins.pop(key)
 
     def stray_variables(self) -> None:
-        """A variable that looks like a setting and is none, rather than one silently unused.
-
-        A name far from every setting is let be: Kubernetes sets OUTLAST_PORT_8400_TCP and its
-        like for a service that is called outlast.
-        """
+        """A variable that looks like a setting and is none, rather than one silently unused."""
         known = [variable(s, f) for s, kind in SECTIONS.items() for f in kind.__struct_fields__]
         sections = tuple(f"{PREFIX}{name.upper()}_" for name in SECTIONS)
         for name in sorted(self.environ):
-            if not name.startswith(PREFIX) or name in known or name in self.named_variables:
+            if not name.startswith(PREFIX) or name.startswith(_KUBERNETES):
+                continue
+            if name in known or name in self.named_variables:
                 continue
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
             if name.startswith(sections) or near:

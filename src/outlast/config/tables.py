@@ -265,7 +265,7 @@ def read_routes(
 
 
 def _at(seen: dict[str, int], fields: dict[str, Any]) -> str:
-    return f"routes[{seen[fields['model']]}]"
+    return f"routes[{seen[fields['model']]}].model"
 
 
 def _falls_to_local(route: RouteSettings, local: LocalSettings) -> bool:
