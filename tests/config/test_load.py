@@ -209,7 +209,7 @@ def test_a_mistyped_variable_is_refused_and_a_foreign_one_is_not(name: str, refu
 
 
 def test_a_command_line_setting_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(ConfigError, match="command line: server.prot"):
+    with pytest.raises(ConfigError, match=r"command line: server\.prot"):
         load(None, {}, overrides={"server.prot": 1})
 
 

@@ -116,7 +116,10 @@ class CandidateSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """A public model name, and where its requests may go: `[[routes]]`. The first match counts."""
+    """A public model name, and where its requests may go: `[[routes]]`.
+
+    An exact name wins over a glob; among globs the first that matches counts.
+    """
 
     model: Annotated[
         str,

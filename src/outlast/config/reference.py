@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, get_type_hints
 
 import msgspec
@@ -72,7 +73,7 @@ def reference() -> str:
 
 
 def _table(title: str, kind: type[msgspec.Struct], section: str | None) -> str:
-    lines = [f"## `{title}`", "", (kind.__doc__ or "").strip(), ""]
+    lines = [f"## `{title}`", "", inspect.cleandoc(kind.__doc__ or ""), ""]
     if section is not None:
         lines += [f"In the environment: `{variable(section, 'name')}` for each `name`.", ""]
     lines += ["| setting | takes | default | |", "|---|---|---|---|"]
