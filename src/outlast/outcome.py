@@ -140,7 +140,7 @@ def _by_status(  # noqa: PLR0912 - a table, a row a status
             return Outcome.AUTH, Scope.CREDENTIAL, False
         case 402:
             return Outcome.RATE_LIMITED, Scope.ACCOUNT, False
-        case 404 if message and not _about_model(label, message):
+        case 404 if not _about_model(label, message) and any(w in message for w in _THINGS):
             # A file or item that the caller named: the same everywhere.
             return Outcome.CALLER_ERROR, Scope.REQUEST, False
         case 404 | 405 | 410 | 501:
@@ -161,6 +161,10 @@ def _by_status(  # noqa: PLR0912 - a table, a row a status
             return Outcome.CALLER_ERROR, Scope.REQUEST, context
         case _:
             return Outcome.SERVER_ERROR, Scope.PROVIDER, False
+
+
+_THINGS = ("file", "response", "item", "conversation", "container", "batch", "skill")
+"""What a caller may name in a request and a vendor may not find."""
 
 
 def _about_model(label: str, message: str) -> bool:

@@ -46,6 +46,8 @@ class Prepared(msgspec.Struct, frozen=True):
     same_format: bool
     """Bytes pass through unchanged; the reader only watches."""
     dropped: tuple[str, ...] = ()
+    stops: tuple[str, ...] = ()
+    """Stop sequences that the upstream has no parameter for: the answer is cut here."""
 
 
 class Reply(msgspec.Struct, frozen=True):

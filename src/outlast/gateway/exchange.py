@@ -246,6 +246,8 @@ class Exchange:
         assert leg is not None
         observe = self._record.attempt(candidate, leg, broken.verdict, now)
         left: list[Command] = [observe, Abandon(self._attempt)]
+        if self._record.committed and broken.units:
+            left.insert(0, Forward(self._speaker.say(broken.units)))
         self._tried.append((candidate, broken.verdict))
         self._leg = None
         if self._record.committed:

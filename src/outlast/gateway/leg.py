@@ -15,7 +15,8 @@ from outlast.nouns import Tokens
 from outlast.outcome import Fault, Verdict, classify_fault, classify_status, retry_after_s
 from outlast.wire.codec import ApiError, Codec
 from outlast.wire.estimate import estimate_tokens
-from outlast.wire.sse import EndlessEvent, SSEParser
+from outlast.wire.sse import EndlessEvent, ServerSentEvent, SSEParser
+from outlast.wire.stops import StopCutter
 from outlast.wire.stream import (
     AnswerEvent,
     ArgsDelta,
@@ -39,6 +40,8 @@ class Broken(Exception):
         self.verdict = verdict
         self.error = error
         self.body = body
+        self.units: list[Unit] = []
+        """What was good in the chunk that broke it."""
 
 
 def broke(kind: str, detail: str = "") -> Broken:
@@ -59,6 +62,7 @@ class Leg:
         self._body = bytearray()
         self._whole_limit_bytes = whole_limit_bytes
         self._said_chars: list[str] = []
+        self._cutter = StopCutter(prepared.stops) if prepared.stops else None
         self.status: int | None = None
         self.headers: dict[str, str] = {}
         self.tokens: Tokens | None = None
@@ -113,7 +117,11 @@ class Leg:
         for frame in frames:
             if self.ended:
                 break
-            released += self._take(frame.raw, self._events_of(frame))
+            try:
+                released += self._take(frame.raw, self._events_of(frame))
+            except Broken as broken:
+                broken.units = released
+                raise
         return released
 
     def end(self, now: float) -> list[Unit]:
@@ -144,11 +152,17 @@ class Leg:
             estimated=True,
         )
 
-    def _events_of(self, frame: object) -> list[AnswerEvent]:
+    def _events_of(self, frame: ServerSentEvent) -> list[AnswerEvent]:
         try:
-            return self._prepared.reader.feed(frame)  # type: ignore[arg-type]
+            return self._cut(self._prepared.reader.feed(frame))
         except MalformedFrame as error:
             raise broke("malformed", str(error)[:200]) from error
+
+    def _cut(self, events: list[AnswerEvent]) -> list[AnswerEvent]:
+        """Honour stop sequences where the upstream cannot."""
+        if self._cutter is None:
+            return events
+        return [kept for event in events for kept in self._cutter.feed(event)]
 
     def _take(self, raw: bytes, events: list[AnswerEvent]) -> list[Unit]:
         for event in events:
@@ -195,7 +209,7 @@ class Leg:
         if not isinstance(body, dict):
             raise broke("malformed", "the body is not an object")
         try:
-            events = self._codec.parse_answer(body)
+            events = self._cut(self._codec.parse_answer(body))
         except MalformedFrame as error:
             raise broke("malformed", str(error)[:200]) from error
         self._take(b"", events)

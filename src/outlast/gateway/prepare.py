@@ -15,9 +15,11 @@ import msgspec
 from outlast.config import Settings
 from outlast.gateway.asked import Asked, Prepared
 from outlast.nouns import Candidate, Format, Kind
+from outlast.wire import anthropic
 from outlast.wire.canon import JSON, BadRequest, Request
 from outlast.wire.codec import Codec
 from outlast.wire.splice import replace_model
+from outlast.wire.stops import EMULATED_STOP
 
 LocalPrepare = Callable[[Request, Candidate, str], Prepared]
 """(request, candidate, exchange id) → the embedded model's call."""
@@ -89,6 +91,10 @@ class Preparer:
             self._request = self._codecs[self._asked.format].parse_request(body)
         return self._request
 
+    def estimable(self) -> Request:
+        """Return the request of a token count, which may lack what an answer needs."""
+        return anthropic.parse_prompt(decode_object(self._asked.body))
+
     def writer_request(self) -> Request:
         """Return the parsed request, or the little that is known where none was needed."""
         if self._request is not None:
@@ -137,6 +143,7 @@ class Preparer:
             streamed=asked.stream,
             same_format=False,
             dropped=rendered.dropped,
+            stops=request.stop if codec.format in EMULATED_STOP else (),
         )
 
 

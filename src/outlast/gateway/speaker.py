@@ -37,7 +37,8 @@ class Speaker:
                 out.append(unit.raw)
                 self.transcript.note(unit.events, unit.raw)
             elif self._through:
-                out += [self._caught_up().write(event) for event in unit.events]
+                # Nothing of the upstream's: the format's last word, which it did not say.
+                out.append(self._codec.last_word)
             else:
                 out += [self._writer.write(event) for event in unit.events]
                 self.transcript.note(unit.events, b"")

@@ -43,6 +43,8 @@ class Codec(msgspec.Struct, frozen=True):
     """An upstream's error body (may be HTML, empty, or anything) → ApiError; never raises."""
     render_error: Callable[[ApiError, str], JSON]
     """ApiError and our request id → a body in this dialect."""
+    last_word: bytes = b""
+    """The frame that ends a finished stream, where it is a frame of its own."""
 
 
 Codecs = Mapping[Format, Codec]

@@ -23,4 +23,5 @@ CODEC = Codec(
     render_answer=render_answer,
     parse_error=parse_error,
     render_error=render_error,
+    last_word=b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
 )

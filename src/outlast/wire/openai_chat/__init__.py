@@ -19,6 +19,7 @@ CODEC = Codec(
     render_answer=render_answer,
     parse_error=parse_error,
     render_error=render_error,
+    last_word=b"data: [DONE]\n\n",
 )
 
 __all__ = ["CODEC", "Reader", "Writer"]

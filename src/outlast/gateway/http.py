@@ -1,0 +1,304 @@
+"""The inference API over HTTP: authenticate, read, route, run the exchange. Thin.
+
+Every refusal is in the dialect of the path that was asked, says what happened and what to do,
+and carries the request id.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from outlast.accounts.keys import Key
+from outlast.clock import Clock
+from outlast.config import RouteSettings
+from outlast.gateway import verdicts
+from outlast.gateway.asked import Asked, Reply
+from outlast.gateway.client import AsgiClient, Disconnected, ReadTimeout, TooLarge
+from outlast.gateway.events import Observe
+from outlast.gateway.exchange import Exchange, Plan
+from outlast.gateway.metrics import Metrics
+from outlast.gateway.prepare import LocalPrepare, Preparer
+from outlast.gateway.pump import Pump
+from outlast.gateway.routing import find_route, nearest
+from outlast.gateway.speaker import Speaker
+from outlast.gateway.state import GatewayState
+from outlast.gateway.surfaces import COUNT_TOKENS, SURFACES, Surface
+from outlast.gateway.transport import Transport
+from outlast.nouns import Allow, Format, Kind, Receipt
+from outlast.wire.canon import BadRequest
+from outlast.wire.codec import ApiError
+from outlast.wire.estimate import estimate_request
+from outlast.wire.splice import read_head
+
+_log = structlog.get_logger(__name__)
+
+BODY_READ_S = 120.0
+
+
+class Roster(Protocol):
+    """Who may ask."""
+
+    def authenticate(self, secret: str) -> Key | None: ...
+    async def authenticate_fresh(self, secret: str) -> Key | None: ...
+
+
+class Refused(Exception):
+    """A request that gets no further, with the error to say so."""
+
+    def __init__(self, error: ApiError, headers: dict[str, str] | None = None) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.headers = headers or {}
+
+
+class Gateway:
+    """All inference endpoints, as one ASGI application."""
+
+    def __init__(
+        self,
+        state: GatewayState,
+        roster: Roster,
+        transport: Transport,
+        local: LocalPrepare,
+        metrics: Metrics,
+        clock: Clock,
+        *,
+        record: Callable[[Receipt], None],
+        publish: Callable[[Observe], None],
+    ) -> None:
+        self.state = state
+        self.metrics = metrics
+        self._roster = roster
+        self._transport = transport
+        self._local = local
+        self._clock = clock
+        self._record = record
+        self._publish = publish
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        surface = SURFACES[scope["path"].rstrip("/")]
+        client = AsgiClient(scope, receive, send)
+        request_id = new_id()
+        try:
+            key = await authenticate(self._roster, client.headers)
+            asked, route = await self._ask(surface, client, key, request_id)
+            with self._under_way(key):
+                await self._exchange(surface, client, asked, route)
+        except Refused as refused:
+            await client.reply(self._refusal(surface, refused, request_id))
+        except Disconnected:
+            return
+
+    @contextmanager
+    def _under_way(self, key: Key) -> Iterator[None]:
+        """Count a request of this key. Raises Refused beyond the key's limit."""
+        load = self.state.load(key)
+        if not load.enter():
+            words = f"Your key already has {load.limit} requests under way, its limit."
+            raise Refused(ApiError(429, words), {"retry-after": "1"})
+        self.metrics.in_flight.inc()
+        try:
+            yield
+        finally:
+            load.leave()
+            self.metrics.in_flight.dec()
+
+    async def _ask(
+        self, surface: Surface, client: AsgiClient, key: Key, request_id: str
+    ) -> tuple[Asked, RouteSettings]:
+        """Read and check the request. Raises Refused and Disconnected."""
+        body = await self._read(client)
+        try:
+            head = read_head(body)
+        except BadRequest as bad:
+            raise Refused(ApiError(400, str(bad), param=bad.field)) from bad
+        route = find_route(self.state.settings.routes, head.model)
+        if route is None or not key.permits(head.model) or route.serves != surface.serves:
+            raise Refused(self._no_model(surface, head.model, key))
+        if (wait_s := self.state.admit(key, self._clock.monotonic())) > 0:
+            words = f"Your key is at its limit of {key.requests_per_minute} requests a minute."
+            raise Refused(ApiError(429, words), {"retry-after": str(max(1, round(wait_s)))})
+        asked = Asked(
+            id=request_id,
+            format=surface.format,
+            path=surface.path,
+            query=client.scope["query_string"].decode("latin-1"),
+            headers=client.headers,
+            body=body,
+            model=head.model,
+            stream=head.stream and surface.streams,
+            at=self._clock.wall(),
+            key_id=key.id,
+            allow=self._allow(surface, client, key),
+        )
+        return asked, route
+
+    async def _read(self, client: AsgiClient) -> bytes:
+        limit_bytes = self.state.settings.server.body_limit_bytes
+        encoding = client.headers.get("content-encoding", "identity").lower()
+        if encoding not in {"", "identity"}:
+            words = f"A body in content-encoding {encoding[:40]!r} cannot be read: send it plain."
+            raise Refused(ApiError(415, words))
+        try:
+            return await client.read(limit_bytes, BODY_READ_S)
+        except TooLarge as error:
+            words = (
+                f"The request is larger than {limit_bytes / (1 << 20):.0f} MiB, the limit of this "
+                "service (`server.body_limit_bytes`). Send fewer or smaller images or documents."
+            )
+            raise Refused(ApiError(413, words), {"connection": "close"}) from error
+        except ReadTimeout as error:
+            words = f"The request's body did not arrive within {BODY_READ_S:.0f} s."
+            raise Refused(ApiError(408, words), {"connection": "close"}) from error
+
+    def _allow(self, surface: Surface, client: AsgiClient, key: Key) -> Allow:
+        """The narrower of the key's and the request's wish; embeddings never change model."""
+        text = client.headers.get("outlast-allow", key.allow.value).strip().lower()
+        try:
+            wished = Allow(text)
+        except ValueError as error:
+            known = ", ".join(Allow)
+            words = f"outlast-allow is {text[:40]!r}; it may be one of: {known}."
+            raise Refused(ApiError(400, words, param="outlast-allow")) from error
+        if surface.serves == "embeddings":
+            return Allow.SAME_MODEL  # vectors of two models cannot be compared
+        return min(wished, key.allow, key=lambda allow: allow.rank)
+
+    def _no_model(self, surface: Surface, model: str, key: Key) -> ApiError:
+        routes = [
+            route
+            for route in self.state.settings.routes
+            if route.serves == surface.serves and key.permits(route.model)
+        ]
+        near = ", ".join(nearest(routes, model)) or "none for this endpoint"
+        words = (
+            f"There is no model {model[:100]!r} here. Nearest: {near}. GET /v1/models lists all."
+        )
+        return ApiError(404, words, param="model", code="model_not_found")
+
+    async def _exchange(
+        self, surface: Surface, client: AsgiClient, asked: Asked, route: RouteSettings
+    ) -> None:
+        state, now = self.state, self._clock.monotonic()
+        prompt_tokens = max(1, len(asked.body) // 4)
+        plan = state.plan(asked, route, now, prompt_tokens=prompt_tokens)
+        if not surface.translates:
+            plan = _only_native(plan, surface)
+        preparer = Preparer(asked, state.settings, surface.codecs, self._local)
+        if surface.path == COUNT_TOKENS and not plan.candidates:
+            await client.reply(self._estimate(preparer, asked))
+            return
+        if not plan.candidates:
+            error, headers = verdicts.exhausted(asked.format, (), 0)
+            raise Refused(error, headers)
+        codec = surface.codecs[asked.format]
+        speaker = Speaker(codec, preparer.writer_request)
+        exchange = Exchange(plan, preparer, surface.codecs, speaker, state.budget)
+        pump = Pump(
+            exchange,
+            self._transport,
+            client,
+            self._clock,
+            on_observe=self._observe,
+            on_settle=self._settle,
+        )
+        await pump.run()
+
+    def _estimate(self, preparer: Preparer, asked: Asked) -> Reply:
+        """A count that nobody but us can make: near, and said to be an estimate."""
+        try:
+            tokens = estimate_request(preparer.estimable())
+        except BadRequest as bad:
+            raise Refused(ApiError(400, str(bad), param=bad.field)) from bad
+        headers = {
+            "content-type": "application/json",
+            "outlast-request-id": asked.id,
+            "outlast-estimated": "true",
+        }
+        return Reply(200, headers, msgspec.json.encode({"input_tokens": tokens}))
+
+    def _observe(self, observed: Observe) -> None:
+        self.state.observe(observed, self._clock.monotonic())
+        self.metrics.observe(observed)
+        self._publish(observed)
+
+    def _settle(self, receipt: Receipt) -> None:
+        self._record(receipt)
+        self.metrics.settle(receipt)
+        _log.info(
+            "exchange",
+            id=receipt.id,
+            key=receipt.key_id,
+            surface=receipt.surface,
+            model=receipt.model,
+            outcome=receipt.outcome,
+            status=receipt.status,
+            served_by=receipt.served_by,
+            degraded=receipt.degraded.value,
+            attempts=[f"{a.upstream}: {a.outcome.value}" for a in receipt.attempts],
+            took_s=round(receipt.ended_at - receipt.started_at, 3),
+        )
+
+    def _refusal(self, surface: Surface, refused: Refused, request_id: str) -> Reply:
+        codec = surface.codecs[surface.format]
+        headers = {"outlast-request-id": request_id, **refused.headers}
+        if refused.error.status in {400, 401, 404, 413, 415}:
+            headers["x-should-retry"] = "false"
+        return verdicts.reply(codec, refused.error, request_id, headers)
+
+
+def _only_native(plan: Plan, surface: Surface) -> Plan:
+    """Keep the candidates that have this endpoint themselves; it cannot be translated."""
+    kinds = {Kind.ANTHROPIC}
+    if surface.format is not Format.ANTHROPIC:
+        kinds = {Kind.OPENAI_CHAT, Kind.OPENAI_RESPONSES}
+    native = Kind(surface.format.value)
+    candidates = tuple(
+        msgspec.structs.replace(candidate, kind=native)
+        for candidate in plan.candidates
+        if candidate.kind in kinds
+    )
+    return msgspec.structs.replace(plan, candidates=candidates)
+
+
+def new_id() -> str:
+    return f"req_{secrets.token_hex(12)}"
+
+
+async def authenticate(roster: Roster, headers: dict[str, str]) -> Key:
+    """Return the key that the credential headers name. Raises Refused (401).
+
+    Anthropic's clients send `x-api-key`, OpenAI's `authorization: Bearer`, some both.
+    """
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    bearer = bearer.strip() if scheme.lower() == "bearer" else ""
+    own = headers.get("x-api-key", "").strip()
+    if bearer and own and bearer != own:
+        words = (
+            "Two different keys came with this request, in `authorization` and in `x-api-key`. "
+            "Send one of them, or the same in both."
+        )
+        raise Refused(ApiError(401, words))
+    secret = bearer or own
+    if not secret:
+        words = (
+            "No API key came with this request. Send `authorization: Bearer ol_…` or "
+            "`x-api-key: ol_…`; `outlast key create` makes one."
+        )
+        raise Refused(ApiError(401, words), {"www-authenticate": "Bearer"})
+    key = roster.authenticate(secret) or await roster.authenticate_fresh(secret)
+    if key is None:
+        hint = "" if secret.startswith("ol_") else " Keys of this service begin with `ol_`."
+        words = (
+            f"This API key is not known here, or was revoked.{hint} `outlast key list` shows "
+            "the keys, `outlast key create` makes a new one."
+        )
+        raise Refused(ApiError(401, words), {"www-authenticate": "Bearer"})
+    return key

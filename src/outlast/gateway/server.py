@@ -1,0 +1,98 @@
+"""Our limits on uvicorn's HTTP/1.1 connection, and the one thing ASGI cannot say: hang up."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+HEADERS_MAX = 200
+HEAD_READ_S = 20.0
+
+
+def protocol_class(header_limit_bytes: int, max_connections: int) -> type[HttpToolsProtocol]:
+    """Return uvicorn's protocol with these limits."""
+
+    class Connection(HttpToolsProtocol):
+        """One client connection: a bounded head that arrives in time, and a way to hang up."""
+
+        def __init__(
+            self,
+            config: Config,
+            server_state: ServerState,
+            app_state: dict[str, Any],
+            _loop: asyncio.AbstractEventLoop | None = None,
+        ) -> None:
+            super().__init__(config, server_state, app_state, _loop)
+            self._head_bytes = 0
+            self._head_timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            if len(self.connections) > max_connections:
+                self._refuse(503, "Too many connections at once. Try again shortly.")
+                return
+            self._await_head()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._head_arrived()
+            super().connection_lost(exc)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._head_bytes = 0
+            # Ending a body cleanly and hanging up are different statements to a client that
+            # waits for the rest of an answer; ASGI has only the first.
+            cast("dict[str, Any]", self.scope)["outlast.close"] = self.transport.close
+
+        def data_received(self, data: bytes) -> None:
+            if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+                self._await_head()
+            super().data_received(data)
+
+        def on_url(self, url: bytes) -> None:
+            self._count(len(url))
+            super().on_url(url)
+
+        def on_header(self, name: bytes, value: bytes) -> None:
+            self._count(len(name) + len(value))
+            super().on_header(name, value)
+            if len(self.headers) > HEADERS_MAX:
+                self._refuse(431, f"More than {HEADERS_MAX} headers.")
+
+        def on_headers_complete(self) -> None:
+            self._head_arrived()
+            if not self.transport.is_closing():
+                super().on_headers_complete()
+
+        def _count(self, size: int) -> None:
+            self._head_bytes += size
+            if self._head_bytes > header_limit_bytes:
+                self._refuse(431, f"The request's head is larger than {header_limit_bytes} bytes.")
+
+        def _await_head(self) -> None:
+            self._head_timer = self.loop.call_later(HEAD_READ_S, self._late)
+
+        def _head_arrived(self) -> None:
+            if self._head_timer is not None:
+                self._head_timer.cancel()
+                self._head_timer = None
+
+        def _late(self) -> None:
+            self._refuse(408, f"The request's head did not arrive within {HEAD_READ_S:.0f} s.")
+
+        def _refuse(self, status: int, words: str) -> None:
+            if self.transport.is_closing():
+                return
+            body = words.encode()
+            head = (
+                f"HTTP/1.1 {status} Refused\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            )
+            self.transport.write(head.encode() + body)
+            self.transport.close()
+
+    return Connection
