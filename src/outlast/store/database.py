@@ -57,7 +57,8 @@ class Database:
     @property
     def name(self) -> str:
         """The URL without its password, to show to a person."""
-        return self._url.render_as_string(hide_password=True)
+        plain = self._url.set(drivername=self.kind)
+        return plain.render_as_string(hide_password=True)
 
     @property
     def kind(self) -> str:
