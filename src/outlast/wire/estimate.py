@@ -44,7 +44,7 @@ _CLASSES = (
     # Emoji and rare characters: several bytes, several tokens.
     (re.compile("[\U00010000-\U0010ffff]+"), 2.4),
 )
-_PER_LETTER, _PER_DIGIT, _PER_SPACE, _PER_SIGN = 0.26, 0.45, 0.2, 0.7
+_PER_LETTER, _PER_DIGIT, _PER_SPACE, _PER_LINE, _PER_SIGN = 0.26, 0.45, 0.15, 0.7, 0.7
 
 _PER_MESSAGE = 4
 _PER_TOOL = 14
@@ -71,9 +71,10 @@ def estimate_tokens(text: str) -> int:
     letters = total - len(ascii_bytes.translate(None, _LETTERS))
     digits = total - len(ascii_bytes.translate(None, _DIGITS))
     signs = len(ascii_bytes.translate(None, _ALL_LETTERS_AND))
-    spaces = total - letters - digits - signs
-    weight += letters * _PER_LETTER + digits * _PER_DIGIT
-    weight += spaces * _PER_SPACE + signs * _PER_SIGN
+    lines = ascii_bytes.count(b"\n")
+    spaces = total - letters - digits - signs - lines
+    weight += letters * _PER_LETTER + digits * _PER_DIGIT + signs * _PER_SIGN
+    weight += spaces * _PER_SPACE + lines * _PER_LINE
     return max(1, math.ceil(weight))
 
 
