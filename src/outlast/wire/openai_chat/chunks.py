@@ -6,7 +6,6 @@ that carry content may not.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
@@ -147,4 +146,4 @@ def usage_of(tokens: Tokens) -> JSON:
 def count_of(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return 0
-    return int(max(0, min(value, 1 << 53))) if math.isfinite(value) else 0
+    return int(max(0, min(value, 1 << 53)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import Any
 
@@ -17,6 +16,8 @@ _KINDS = {
     dict: "an object",
     type(None): "null",
 }
+NUMBER_LIMIT = 1 << 63
+"""JSON knows no largest number; what no server's integer can hold is refused here."""
 _SPEAKABLE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -72,8 +73,8 @@ class Obj:
 
     def number(self, key: str) -> float | None:
         value: float | None = self._typed(key, (int, float), "a number")
-        if value is not None and not math.isfinite(value):
-            raise BadRequest(self.at(key), "must be a finite number")
+        if value is not None and not -NUMBER_LIMIT < value < NUMBER_LIMIT:
+            raise BadRequest(self.at(key), "is a number beyond all use")
         return value
 
     def integer(self, key: str, low: int | None = None) -> int | None:

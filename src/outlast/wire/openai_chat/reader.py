@@ -11,7 +11,7 @@ import hashlib
 
 import msgspec
 
-from outlast.nouns import Tokens
+from outlast.nouns import Format, Tokens
 from outlast.wire.canon import JSON
 from outlast.wire.openai_chat.chunks import (
     CallPiece,
@@ -235,7 +235,8 @@ class Reader:
         events = self._close()
         self._open, self._open_index = kind, self._next_index
         self._next_index += 1
-        events.append(BlockStart(self._open_index, kind))
+        origin = Format.OPENAI_CHAT if kind == "foreign" else None
+        events.append(BlockStart(self._open_index, kind, origin=origin))
         return events
 
     def _close(self) -> list[AnswerEvent]:
