@@ -239,7 +239,7 @@ class _Numbered:
     def __init__(self) -> None:
         self.next = 0
 
-    def event(self, kind: FrameKind, name: str, *, chars: int = 0, **fields: Any) -> Frame:
+    def event(self, kind: FrameKind, name: str, /, *, chars: int = 0, **fields: Any) -> Frame:
         body = {"type": name, "sequence_number": self.next, **fields}
         self.next += 1
         return frame(kind, body, name=name, chars=chars)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -128,10 +128,6 @@ class Serving:
             return self._healthy(fault, number)
         except Rejected as why:
             return self._reply(errors.rejection(self.format, why, self.stamp), None)
-        except (AttributeError, KeyError, TypeError, ValueError) as odd:
-            # A value of another type than the format's, deeper than the readers look.
-            misread = Rejected(400, f"Invalid request: {type(odd).__name__}: {odd}")
-            return self._reply(errors.rejection(self.format, misread, self.stamp), None)
 
     def _reply(self, reply: errors.Reply, fault: Fault | None) -> Sending:
         headers = (*reply.headers, *self._identity())
@@ -158,9 +154,10 @@ class Serving:
         if self.path == "/v1/embeddings":
             return self._whole(side.embeddings(self.body, self.script), fault, number)
         if self.path == "/v1/messages/count_tokens":
-            ask = anthropic.read(self.body, counting=True)
+            ask = _well_read(lambda body: anthropic.read(body, counting=True), self.body)
             return self._whole({"input_tokens": truth.input_tokens(ask)}, fault, number)
-        return self._answer(read(self.path, self.body), fault, number)
+        ask = _well_read(lambda body: read(self.path, body), self.body)
+        return self._answer(ask, fault, number)
 
     def _authenticate(self) -> None:
         if not self.script.keys:
@@ -339,6 +336,14 @@ class Serving:
             happened = any(frame.kind == "tool" for frame in frames) or len(frames) == 1
         sending.fault = fault if happened else None
         return sending
+
+
+def _well_read(reader: Callable[[JSON], Ask], body: JSON) -> Ask:
+    try:
+        return reader(body)
+    except (AttributeError, KeyError, TypeError, ValueError) as odd:
+        # A value of another type than the format's, deeper than the readers look.
+        raise Rejected(400, f"Invalid request: {type(odd).__name__}: {odd}") from odd
 
 
 def _frames(answer: Answer, ask: Ask, cutter: Cutter, stamp: Stamp) -> Sequence[Frame]:
