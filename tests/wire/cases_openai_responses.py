@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from outlast.nouns import Tokens
+from outlast.nouns import Format, Tokens
 from outlast.wire.stream import (
     AnswerEvent,
     ArgsDelta,
@@ -25,6 +25,7 @@ from outlast.wire.stream import (
     ThinkingDelta,
 )
 
+ORIGIN = Format.OPENAI_RESPONSES
 USAGE = {
     "input_tokens": 100,
     "input_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10},
@@ -158,7 +159,13 @@ _REASONING = {
     ],
     "encrypted_content": "gAAAAB==",
 }
-_SEARCH = {"type": "web_search_call", "id": "ws_1", "status": "completed", "action": {"q": "x"}}
+_SEARCH = {
+    "type": "web_search_call",
+    "id": "ws_1",
+    "status": "completed",
+    "action": {"type": "search", "query": "x"},
+}
+_SEARCHING = {**_SEARCH, "status": "in_progress"}
 _CUSTOM = {
     "type": "custom_tool_call",
     "id": "ctc_1",
@@ -241,11 +248,11 @@ CASES = [
         ),
         [
             START,
-            BlockStart(0, "thinking", id="rs_1", raw={"type": "reasoning"}),
+            BlockStart(0, "thinking", id="rs_1", origin=ORIGIN),
             ThinkingDelta(0, "First."),
             ThinkingDelta(0, "\n\n"),
             ThinkingDelta(0, "Then."),
-            SignatureDelta(0, "gAAAAB=="),
+            SignatureDelta(0, "gAAAAB==", ORIGIN),
             BlockStop(0),
             *_said("Done.", index=1),
             *_finish(),
@@ -271,7 +278,7 @@ CASES = [
         ),
         [
             START,
-            BlockStart(0, "thinking", id="rs_1", raw={"type": "reasoning"}),
+            BlockStart(0, "thinking", id="rs_1", origin=ORIGIN),
             ThinkingDelta(0, "Hm."),
             BlockStop(0),
             *_finish(),
@@ -359,7 +366,7 @@ CASES = [
     Case(
         "a search that OpenAI ran, and a text with a citation",
         stream(
-            _at("output_item.added", item={**_SEARCH, "status": "in_progress"}),
+            _at("output_item.added", item=_SEARCHING),
             _at("web_search_call.in_progress"),
             _at("web_search_call.completed"),
             _at("output_item.done", item=_SEARCH),
@@ -372,12 +379,12 @@ CASES = [
         ),
         [
             START,
-            BlockStart(0, "foreign", id="ws_1", raw={**_SEARCH, "status": "in_progress"}),
-            ForeignDelta(0, _SEARCH),
+            BlockStart(0, "foreign", id="ws_1", raw=_SEARCHING, origin=ORIGIN),
+            ForeignDelta(0, _SEARCH, ORIGIN),
             BlockStop(0),
             BlockStart(1, "text"),
             TextDelta(1, "So"),
-            ForeignDelta(1, _CITATION),
+            ForeignDelta(1, _CITATION, ORIGIN),
             BlockStop(1),
             *_finish(),
         ],

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from io import StringIO
 
+from outlast.nouns import Format
 from outlast.wire.canon import JSON
 from outlast.wire.stream import (
     AnswerEvent,
@@ -23,6 +24,7 @@ from outlast.wire.stream import (
     ThinkingDelta,
 )
 
+ORIGIN = Format.OPENAI_RESPONSES
 LIMIT_CHARS = 16 << 20
 """All texts of one answer together. The largest answers of today are about 1 MiB."""
 LIMIT_BLOCKS = 4096
@@ -54,14 +56,19 @@ class Blocks:
         self._chars = 0
 
     def open(
-        self, kind: BlockKind, ident: str = "", name: str = "", raw: JSON | None = None
+        self,
+        kind: BlockKind,
+        ident: str = "",
+        name: str = "",
+        raw: JSON | None = None,
+        origin: Format | None = None,
     ) -> tuple[Block, list[AnswerEvent]]:
         if self._count >= LIMIT_BLOCKS:
             raise MalformedFrame(f"the answer has more than {LIMIT_BLOCKS} blocks")
         block = Block(self._count, kind)
         self._count += 1
         self._line.append(block)
-        start = BlockStart(index=block.index, kind=kind, id=ident, name=name, raw=raw or {})
+        start = BlockStart(block.index, kind, id=ident, name=name, raw=raw or {}, origin=origin)
         return block, self._emit(block, start)
 
     def grow(self, block: Block, text: str, part: str = "") -> list[AnswerEvent]:
@@ -107,13 +114,13 @@ class Blocks:
             raise MalformedFrame(f"the answer has more than {LIMIT_CHARS} characters")
 
     def sign(self, block: Block, signature: str) -> list[AnswerEvent]:
-        return self._emit(block, SignatureDelta(block.index, signature))
+        return self._emit(block, SignatureDelta(block.index, signature, ORIGIN))
 
     def foreign(self, block: Block, raw: JSON) -> list[AnswerEvent]:
         if block.closed:
             return []
         self._spend(256)  # a guess at its size, so that it counts at all
-        return self._emit(block, ForeignDelta(block.index, raw))
+        return self._emit(block, ForeignDelta(block.index, raw, ORIGIN))
 
     def close(self, block: Block) -> list[AnswerEvent]:
         if block.closed:

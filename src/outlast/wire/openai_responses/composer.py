@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from outlast.nouns import Tokens
+from outlast.nouns import Format, Tokens
 from outlast.wire.canon import JSON, Request
 from outlast.wire.openai_responses.calls import Call
 from outlast.wire.openai_responses.envelope import Envelope, ending
@@ -40,6 +40,8 @@ from outlast.wire.stream import (
     TextDelta,
     ThinkingDelta,
 )
+
+ORIGIN = Format.OPENAI_RESPONSES
 
 
 class Composer:
@@ -175,17 +177,17 @@ class Composer:
             return
         if start.kind == "thinking":
             self._close_message()
-            ours = start.raw.get("type") == "reasoning"
-            ident = start.id if ours and start.id else self._new_id(OUR_REASONING_PREFIX)
+            genuine = start.origin is ORIGIN and start.id and start.id not in self._indices
+            ident = start.id if genuine else self._new_id(OUR_REASONING_PREFIX)
             item = self._add_item({"type": "reasoning", "id": ident, "summary": []})
-            self._block = ThinkingItem(item, ours)
+            self._block = ThinkingItem(item)
         elif start.kind in ("tool_use", "custom_tool"):
             self._close_message()
             called = self._names.of(start.name)
             call = Call(start, called, self.envelope.id, self._count)
             self._add_item(call.item)
             self._block = call
-        elif start.kind == "foreign" and start.raw.get("type") in HOSTED:
+        elif start.origin is ORIGIN and start.raw.get("type") in HOSTED:
             self._close_message()
             given = start.raw.get("id")
             fresh = isinstance(given, str) and given and given not in self._indices
@@ -223,11 +225,12 @@ class Composer:
         if isinstance(block, TextPart) and isinstance(event, TextDelta):
             self._grow_text(block, event.text)
         elif isinstance(block, TextPart) and isinstance(event, ForeignDelta):
-            self._annotate(block, event.raw)
+            if event.origin is ORIGIN:
+                self._annotate(block, event.raw)
         elif isinstance(block, ThinkingItem) and isinstance(event, ThinkingDelta):
             self._grow_thinking(block, event.text)
         elif isinstance(block, ThinkingItem) and isinstance(event, SignatureDelta):
-            if block.ours:
+            if event.origin is ORIGIN:  # another vendor's would pass for OpenAI's own
                 sealed = block.item.get("encrypted_content", "") + event.signature
                 block.item["encrypted_content"] = sealed
         elif isinstance(block, Call) and isinstance(event, ArgsDelta):

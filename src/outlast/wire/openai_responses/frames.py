@@ -30,7 +30,7 @@ def response_of(data: JSON) -> JSON:
 
 def key_of(raw: JSON) -> str:
     """Return what identifies an item: calls by call_id, as official clients do."""
-    return optional(raw, "call_id" if raw.get("type") in CALLS else "id")
+    return optional(raw, "call_id" if optional(raw, "type") in CALLS else "id")
 
 
 def is_refusal(data: JSON) -> bool:

@@ -17,7 +17,7 @@ HOSTED = frozenset(
     }
 )  # fmt: skip
 """Items of tools that OpenAI runs. Any other foreign block is another vendor's: not written."""
-ANNOTATIONS = frozenset({"file_citation", "url_citation", "container_file_citation", "file_path"})
+ANNOTATIONS = ("file_citation", "url_citation", "container_file_citation", "file_path")
 
 
 class TextPart:
@@ -42,10 +42,8 @@ class TextPart:
 
 
 class ThinkingItem:
-    def __init__(self, item: JSON, ours: bool) -> None:
+    def __init__(self, item: JSON) -> None:
         self.item = item
-        self.ours = ours
-        """The block comes from a Responses upstream: its encrypted content is genuine."""
         self.text = StringIO()
         self.begun = False
 

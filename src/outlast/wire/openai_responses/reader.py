@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from outlast.wire.canon import JSON
-from outlast.wire.openai_responses.blocks import LIMIT_BLOCKS, Block, Blocks
+from outlast.wire.openai_responses.blocks import LIMIT_BLOCKS, ORIGIN, Block, Blocks
 from outlast.wire.openai_responses.frames import (
     CALLS,
     decode,
@@ -193,9 +193,7 @@ class ResponsesReader:
         if kind == "message":
             return []  # blocks begin with its parts
         if kind == "reasoning":
-            block, events = self._blocks.open(
-                "thinking", optional(raw, "id"), raw={"type": "reasoning"}
-            )
+            block, events = self._blocks.open("thinking", optional(raw, "id"), origin=ORIGIN)
         elif kind in CALLS:
             self._called = True
             name = flat_name(optional(raw, "namespace"), string(raw, "name"))
@@ -205,7 +203,9 @@ class ResponsesReader:
                 name,
             )
         else:
-            block, events = self._blocks.open("foreign", optional(raw, "id"), raw=raw)
+            block, events = self._blocks.open(
+                "foreign", optional(raw, "id"), raw=raw, origin=ORIGIN
+            )
         item.blocks[0] = block
         return events
 

@@ -100,9 +100,9 @@ class Items:
         if role != "assistant":
             self._open.append(render_part(block, self._request.origin, path))
         elif isinstance(block, Text):
+            # A message for each text: as parts of one, the API would want the item's own id.
             if block.text:
-                part: JSON = {"type": "output_text", "text": block.text, "annotations": []}
-                self._open.append(part)
+                self.input.append({"type": "message", "role": role, "content": block.text})
         else:
             self.drop(f"assistant.{_kind(block)}")
 
