@@ -1,0 +1,1 @@
+"""Who tells whom: publish, subscribe (the state, then the stream), and leases."""
