@@ -71,6 +71,7 @@ class Turns:
         self._dropped = dropped
         self._turns: list[_Turn] = []
         self._seen: dict[str, int] = {}
+        self._used: set[str] = set()
         self._waiting: dict[str, list[str]] = {}
         self._answered: set[str] = set()
 
@@ -180,9 +181,11 @@ class Turns:
             self._dropped.add(f"messages.{block.name}")
 
     def _call(self, turn: _Turn, block: ToolUse) -> None:
-        occurrence = self._seen.get(block.id, 0)
+        occurrence = 0
+        while (call := request_tool_id(block.id, occurrence)) in self._used:
+            occurrence = max(occurrence + 1, self._seen.get(block.id, 0))
         self._seen[block.id] = occurrence + 1
-        call = request_tool_id(block.id, occurrence)
+        self._used.add(call)
         self._waiting.setdefault(block.id, []).append(call)
         turn.calls.append(call)
         shown = {"type": "tool_use", "id": call, "name": block.name, "input": _input(block)}
@@ -281,7 +284,8 @@ def _marked(block: JSON) -> JSON:
 
 
 def _missing(call: str) -> JSON:
-    return {"type": "tool_result", "tool_use_id": call, "content": _NO_RESULT, "is_error": True}
+    content = [{"type": "text", "text": _NO_RESULT}]
+    return {"type": "tool_result", "tool_use_id": call, "content": content, "is_error": True}
 
 
 def _cached(block: JSON, cache_control: JSON | None) -> JSON:
