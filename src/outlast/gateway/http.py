@@ -15,7 +15,8 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from outlast.accounts.keys import Key
+from outlast.accounts.keys import BadKey, Key
+from outlast.accounts.keys import parse as parse_key
 from outlast.clock import Clock
 from outlast.config import RouteSettings
 from outlast.gateway import verdicts
@@ -295,10 +296,11 @@ async def authenticate(roster: Roster, headers: dict[str, str]) -> Key:
         raise Refused(ApiError(401, words), {"www-authenticate": "Bearer"})
     key = roster.authenticate(secret) or await roster.authenticate_fresh(secret)
     if key is None:
-        hint = "" if secret.startswith("ol_") else " Keys of this service begin with `ol_`."
-        words = (
-            f"This API key is not known here, or was revoked.{hint} `outlast key list` shows "
-            "the keys, `outlast key create` makes a new one."
-        )
+        try:
+            parse_key(secret)
+            words = "This API key is not known here, or was revoked."
+        except BadKey as bad:
+            words = str(bad)
+        words += " `outlast key list` shows the keys, `outlast key create` makes one."
         raise Refused(ApiError(401, words), {"www-authenticate": "Bearer"})
     return key

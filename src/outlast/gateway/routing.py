@@ -10,10 +10,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from outlast.accounts.keys import matches
 from outlast.config import CandidateSettings, RouteSettings, Settings
 from outlast.nouns import Allow, Candidate, Degraded, Kind, Scope
 from outlast.outcome import Verdict
@@ -27,7 +27,7 @@ def find_route(routes: Sequence[RouteSettings], model: str) -> RouteSettings | N
         if route.model == model:
             return route
     for route in routes:
-        if fnmatchcase(model, route.model):
+        if matches(route.model, model):
             return route
     return None
 

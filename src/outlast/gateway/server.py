@@ -6,7 +6,7 @@ import asyncio
 from typing import Any, cast
 
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 HEADERS_MAX = 200
@@ -49,7 +49,8 @@ def protocol_class(header_limit_bytes: int, max_connections: int) -> type[HttpTo
             cast("dict[str, Any]", self.scope)["outlast.close"] = self.transport.close
 
         def data_received(self, data: bytes) -> None:
-            if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            cycle: RequestResponseCycle | None = self.cycle
+            if self._head_timer is None and (cycle is None or cycle.response_complete):
                 self._await_head()
             super().data_received(data)
 

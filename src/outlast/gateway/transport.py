@@ -85,7 +85,11 @@ class HttpTransport:
                 raise NetworkFault(fault_of(error)) from error
             except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
                 raise NetworkFault(fault_of(error)) from error
-            return _HttpAnswer(response)
+            return HttpAnswer(response)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Take new settings; connections under way end as they are."""
+        self._settings = settings
 
     async def close(self) -> None:
         for session in self._sessions.values():
@@ -141,7 +145,7 @@ def _watch_reuse() -> aiohttp.TraceConfig:
     return config
 
 
-class _HttpAnswer:
+class HttpAnswer:
     def __init__(self, response: aiohttp.ClientResponse) -> None:
         self._response = response
         self.status = response.status

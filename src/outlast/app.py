@@ -1,0 +1,311 @@
+"""The composition root: the only place that knows every room. Builds the service and runs it.
+
+What starts first is what must never wait: the port, /healthz, the journal. The database, the
+engine and its weights come when they come; requests are answered meanwhile, or told truthfully
+why not. Each resource is given back in the reverse order, whatever failed in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+import uvicorn
+from starlette.applications import Starlette
+
+from outlast import logs, welcome
+from outlast.accounts.roster import Roster
+from outlast.bus.memory import MemoryBus
+from outlast.clock import Clock, SystemClock
+from outlast.config import ConfigError, Settings, reload
+from outlast.config.environ import environment
+from outlast.gateway.api import Api, not_found, wrong_method
+from outlast.gateway.dispatch import Dispatch
+from outlast.gateway.embedded import Embedded, NoEngine
+from outlast.gateway.events import Observe
+from outlast.gateway.http import Gateway
+from outlast.gateway.ledger import Ledger
+from outlast.gateway.metrics import Metrics
+from outlast.gateway.server import protocol_class
+from outlast.gateway.state import GatewayState
+from outlast.gateway.transport import HttpTransport
+from outlast.store.database import Database, DatabaseUnavailable
+from outlast.store.journal import Journal
+from outlast.store.migrations import SchemaTooNew
+
+log = structlog.get_logger(__name__)
+
+WATCH_CONFIG_S = 1.0
+EXIT_OK = 0
+EXIT_PROBLEM = 1
+
+
+class Service:
+    """Everything that is alive while the service runs. Built by `running`."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        data = settings.data_path
+        data.mkdir(parents=True, exist_ok=True)
+        self.journal = Journal(data / "journal")
+        self.database = Database(settings.store_url)
+        self.ledger = Ledger(
+            self.journal,
+            self.database,
+            clock=self.clock,
+            retention_days=settings.store.retention_days,
+        )
+        self.roster = Roster(self.database, data, clock=self.clock)
+        self.bus = MemoryBus()
+        self.state = GatewayState(settings)
+        self.network = HttpTransport(settings)
+        self.engine = NoEngine()
+        self.embedded = Embedded(self.engine)
+        self.transport = Dispatch(self.state, self.network, self.embedded, self.clock)
+        self.metrics = Metrics()
+        self.first_key: str | None = None
+        self.gateway = Gateway(
+            self.state,
+            self.roster,
+            self.transport,
+            self.embedded.prepare,
+            self.metrics,
+            self.clock,
+            record=self.ledger.record,
+            publish=self._publish,
+        )
+        api = Api(self.gateway, self.roster, self.ledger, self, self.clock)
+        self.asgi = Starlette(
+            routes=api.routes(),
+            exception_handlers={404: not_found, 405: wrong_method},
+        )
+
+    def _publish(self, observed: Observe) -> None:
+        self.bus.publish("observations", msgspec.json.encode(observed.observation))
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether requests can be answered, and the state of each part."""
+        ledger, roster = self.ledger.state, self.roster.state
+        local = {"state": "absent"}
+        remote = [name for name, u in self.settings.upstreams.items() if u.kind.value != "local"]
+        able = bool(remote) or local["state"] == "ready"
+        known = roster.source != "nowhere"
+        detail = {
+            "upstreams": remote,
+            "local": local,
+            "ledger": {"waiting": ledger.pending, "error": ledger.last_error},
+            "keys": {"known": roster.keys, "from": roster.source, "error": roster.last_error},
+            "offline": self.state.connectivity.offline(self.clock.monotonic()),
+        }
+        return able and known, detail
+
+    def waiting(self) -> int:
+        return self.ledger.state.pending
+
+    def take(self, settings: Settings) -> None:
+        """Go on with new settings; what needs a restart says so in the settings' own words."""
+        self.settings = settings
+        self.state.reconfigure(settings)
+        self.network.reconfigure(settings)
+        self.ledger.retain(settings.store.retention_days)
+
+    async def first(self) -> None:
+        """Load the keys; make the first one where there has never been any."""
+        await self.roster.load()
+        try:
+            self.first_key = await self.roster.ensure_first_key()
+        except (DatabaseUnavailable, SchemaTooNew) as error:
+            log.warning("database not usable; known keys go on working", reason=str(error))
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Service]:
+    """A Service with its background work; gives everything back at the end."""
+    async with AsyncExitStack() as stack:
+        service = Service(settings)
+        stack.callback(service.journal.close)
+        stack.push_async_callback(service.database.close)
+        stack.push_async_callback(service.ledger.close)
+        stack.push_async_callback(service.roster.close)
+        stack.push_async_callback(service.transport.close)
+        await service.first()
+        for work in (service.ledger.run, service.roster.run):
+            stack.push_async_callback(_stop, asyncio.create_task(_keep(work)))
+        yield service
+
+
+async def _keep(work: Callable[[], Any]) -> None:
+    """Run background work; an error in it is logged and never ends the service."""
+    try:
+        await work()
+    except Exception:  # the log is the report
+        log.exception("background work ended", work=getattr(work, "__qualname__", str(work)))
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+def uvicorn_config(service: Service) -> uvicorn.Config:
+    server = service.settings.server
+    return uvicorn.Config(
+        service.asgi,
+        host=server.host,
+        port=server.port,
+        http=protocol_class(server.header_limit_bytes, server.max_connections),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=round(server.drain_s),
+        backlog=2048,
+    )
+
+
+def serve(settings: Settings, *, reload_from: Path | None) -> int:
+    """Run the service until SIGTERM or Ctrl-C; returns the exit code."""
+    logs.configure(settings.server.log_level, settings.server.log_format)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_serve(settings, reload_from))
+    except KeyboardInterrupt:
+        return EXIT_OK
+    except OSError as error:
+        sys.stderr.write(_explain(error, settings) + "\n")
+        return EXIT_PROBLEM
+
+
+async def _serve(settings: Settings, reload_from: Path | None) -> int:
+    _check_port(settings)
+    async with running(settings) as service:
+        server = Server(uvicorn_config(service), lambda: _greet(service))
+        _stop_on_signals(server)
+        reloading = asyncio.create_task(_watch(service, reload_from))
+        try:
+            await server.serve()
+        finally:
+            await _stop(reloading)
+    return EXIT_OK
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says when it listens and leaves the signals to us: it raises them once more
+    at its end, which would kill the process before journal, engine and database are closed."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()
+
+
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    """Drain on the first signal, hang up on the second."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+
+
+def _greet(service: Service) -> None:
+    _print(welcome.greeting(service.settings, service.first_key))
+    service.first_key = None
+
+
+def _print(lines: Sequence[str]) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+    sys.stdout.flush()
+
+
+async def _watch(service: Service, path: Path | None) -> None:
+    """Read the configuration again on SIGHUP and when the file changes."""
+    again = asyncio.Event()
+    with contextlib.suppress(NotImplementedError, ValueError):
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again.set)
+    stamp = _stamp(path)
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(WATCH_CONFIG_S):
+                await again.wait()
+        if not again.is_set() and _stamp(path) == stamp:
+            continue
+        again.clear()
+        stamp = _stamp(path)
+        try:
+            service.take(reload(service.settings, path, environment()))
+        except ConfigError as error:
+            log.warning("configuration is wrong, the old one stays in force", problems=str(error))
+        else:
+            log.info("configuration taken", path=str(path) if path else "none")
+
+
+def _stamp(path: Path | None) -> tuple[int, int] | None:
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size) if found is not None else None
+
+
+def _check_port(settings: Settings) -> None:
+    """Find out about a port in use before anything else is started. Raises OSError."""
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((host, port))
+
+
+def _explain(error: OSError, settings: Settings) -> str:
+    server = settings.server
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"Port {server.port} on {server.host} is in use, perhaps by another Outlast. "
+                f"Stop that one, or take another port: outlast serve --port {server.port + 1}"
+            )
+        case errno.EACCES | errno.EPERM:
+            where = error.filename or f"{server.host}:{server.port}"
+            return (
+                f"{where} may not be used by this user. Choose a port from 1024 on, and a data "
+                "folder that you may write to (--data-dir)."
+            )
+        case errno.ENOSPC:
+            return (
+                f"There is no space left on the disk of {settings.data_path}. Make room, or "
+                "take a data folder elsewhere (--data-dir)."
+            )
+        case errno.EADDRNOTAVAIL:
+            return f"{server.host} is not an address of this machine (server.host)."
+        case _:
+            return f"The service cannot start: {error}"
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - faster where it is present
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
