@@ -307,6 +307,15 @@ def test_what_is_wrong_is_said_with_its_place(why: str, given: dict[str, Any], f
     assert raised.value.why.endswith(tuple("abcdefghijklmnopqrstuvwxyz0123456789`"))
 
 
+def test_a_bottomless_schema_is_refused() -> None:
+    schema: dict[str, Any] = {}
+    for _ in range(300):
+        schema = {"items": schema}
+    with pytest.raises(BadRequest) as raised:
+        parsed(tools=[{"name": "f", "input_schema": schema}])
+    assert raised.value.field == "tools.0.input_schema"
+
+
 def test_a_prompt_to_be_counted_needs_no_max_tokens() -> None:
     counted = body()
     del counted["max_tokens"]

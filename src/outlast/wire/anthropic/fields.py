@@ -9,6 +9,9 @@ import msgspec
 
 from outlast.wire.canon import JSON, BadRequest
 
+DEPTH_LIMIT = 100
+"""Of a schema. Deeper ones could not be written as JSON again."""
+
 _NAMES = {
     dict: "an object",
     list: "an array",
@@ -110,6 +113,23 @@ def one_of(source: JSON, key: str, path: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise BadRequest(join(path, key), f"should be one of {', '.join(allowed)}")
     return value
+
+
+def a_schema(value: object, path: str) -> JSON:
+    """Return a JSON Schema: an object, not nested too deeply."""
+    schema = an_object(value, path)
+    level: list[object] = [schema]
+    for _ in range(DEPTH_LIMIT):
+        level = [inner for outer in level for inner in _children(outer)]
+        if not level:
+            return schema
+    raise BadRequest(path, f"is nested more than {DEPTH_LIMIT} levels deep")
+
+
+def _children(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 def encoded(value: JSON, path: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from outlast.nouns import Format
 from outlast.wire.anthropic.blocks import Extra, parse_content
 from outlast.wire.anthropic.fields import (
+    a_schema,
     an_array,
     an_object,
     join,
@@ -147,7 +148,7 @@ def _tool(tool: JSON, path: str, extra: Extra) -> Tool:
     for key, value in tool.items():
         if key not in _TOOL_READ and value is not None:
             extra.add(f"tools.{key}")
-    schema = an_object(required(tool, "input_schema", path), join(path, "input_schema"))
+    schema = a_schema(required(tool, "input_schema", path), join(path, "input_schema"))
     return Tool(
         name,
         opt_text(tool, "description", path),
@@ -203,7 +204,7 @@ def _output(body: JSON, extra: Extra) -> tuple[str, StructuredOutput | None]:
     if shape is None:
         return effort, None
     one_of(shape, "type", path, ("json_schema",))
-    schema = an_object(required(shape, "schema", path), join(path, "schema"))
+    schema = a_schema(required(shape, "schema", path), join(path, "schema"))
     return effort, StructuredOutput(schema, strict=True)
 
 
