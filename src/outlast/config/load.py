@@ -102,12 +102,12 @@ def load(
     return complete(msgspec.structs.replace(settings, upstreams=upstreams, routes=routes))
 
 
-def reload(old: Settings, path: Path | None, environ: Mapping[str, str]) -> Settings | ConfigError:
-    """The file read again, with what the command line said kept. An error leaves `old` in force."""
-    try:
-        return load(path, environ, overrides=old.overrides)
-    except ConfigError as error:
-        return error
+def reload(old: Settings, path: Path | None, environ: Mapping[str, str]) -> Settings:
+    """The file read again, with what the command line said kept.
+
+    Raises ConfigError; `old` then simply stays in force.
+    """
+    return load(path, environ, overrides=old.overrides)
 
 
 def variable(section: str, field: str) -> str:

@@ -53,8 +53,8 @@ problem at once, with its line. An unknown key is a problem, not a silence.
 
 **Secrets** are never in the file: `key_env` names an environment variable, `key_file` a file.
 
-**Reading it again:** send SIGHUP. A wrong file changes nothing and the log says why. What is
-marked *restart* below is taken at the next start.
+**Reading it again:** a changed file is taken within a second, or at once on SIGHUP. A wrong file
+changes nothing, and the log says why. What is marked *restart* below waits for the next start.
 """
 
 TABLES: tuple[tuple[str, type[msgspec.Struct]], ...] = (
