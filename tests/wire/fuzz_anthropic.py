@@ -1,7 +1,7 @@
 """Hostile input for the event stream parser and the Messages API codec.
 
-`fuzz(cases, seed)` mutates good inputs and feeds so many to each parser; only the declared exceptions
-may come out. `python -m tests.wire.fuzz_anthropic 1000000` feeds a million to each (four million).
+`fuzz(cases, seed)` mutates good inputs and feeds so many to each parser; only the declared
+exceptions may come out. `python -m tests.wire.fuzz_anthropic 1000000` feeds a million to each.
 """
 
 from __future__ import annotations

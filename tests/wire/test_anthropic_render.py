@@ -351,7 +351,8 @@ def test_a_model_that_continues_a_last_turn_is_let_to() -> None:
 
 
 def test_older_models_get_later_system_turns_as_marked_text() -> None:
-    body, _ = rendered(say("a"), Message("system", (Text("b"),)), model=OLD)
+    body, dropped = rendered(say("a"), Message("system", (Text("b"),)), model=OLD)
+    assert dropped == ("messages.system",)
     assert body["messages"] == [
         {"role": "user", "content": [text("a"), text("<system>\nb\n</system>")]}
     ]

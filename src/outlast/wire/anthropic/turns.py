@@ -124,7 +124,12 @@ class Turns:
         if self._traits.system_turns:
             self._turn("system").blocks += blocks
         else:
-            self._turn("user").blocks += [_marked(block) for block in blocks]
+            self._turn("user").blocks += self._marked(blocks)
+
+    def _marked(self, blocks: list[JSON]) -> list[JSON]:
+        """A later instruction of the operator, where only the user can speak: it loses weight."""
+        self._dropped.add("messages.system")
+        return [block | {"text": f"<system>\n{block['text']}\n</system>"} for block in blocks]
 
     def _user_block(self, turn: _Turn, block: Block, field: str) -> None:
         match block:
@@ -230,7 +235,7 @@ class Turns:
             before = self._turns[-1].role if self._turns else ""
             if turn.role == "system" and not (before == "user" and following in {"", "assistant"}):
                 turn.role = "user"
-                turn.blocks = [_marked(block) for block in turn.blocks]
+                turn.blocks = self._marked(turn.blocks)
             target = self._turn(turn.role)
             target.results += turn.results
             target.blocks += turn.blocks
@@ -276,11 +281,6 @@ class Turns:
         asked = _Turn("user")
         asked.blocks = [{"type": "text", "text": _GO_ON}]
         self._turns.append(asked)
-
-
-def _marked(block: JSON) -> JSON:
-    """A later instruction of the operator, where only the user can speak."""
-    return block | {"text": f"<system>\n{block['text']}\n</system>"}
 
 
 def _missing(call: str) -> JSON:
