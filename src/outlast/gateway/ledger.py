@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-BATCH_RECORDS = 500
+BATCH_RECORDS = 200
 GATHER_S = 0.05
 """After the first receipt, wait for others: one transaction for all of them."""
 CARE_S = 5.0

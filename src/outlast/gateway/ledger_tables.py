@@ -122,6 +122,8 @@ def _cleaned_attempt(attempt: Attempt) -> Attempt:
 
 
 def _text(value: str, limit: int = NAME_LIMIT) -> str:
+    if len(value) <= limit and value.isascii() and "\x00" not in value:
+        return value  # nearly always, and the database's thread shares the processor with answers
     return value[:limit].replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 

@@ -133,12 +133,16 @@ class Journal:
         """Let go of a batch that is safe elsewhere. Never raises OSError: what cannot be marked
         is drained again after a restart, which is harmless when draining is idempotent.
         """
+        for mark in batch.marks:
+            # Outside the lock: a file system that is slow for a moment must not hold up `append`.
+            try:
+                mark.segment.mark(mark.drained)
+            except OSError as error:
+                self._error = f"The journal cannot be marked as drained: {error}."
         with self._lock:
             for mark in batch.marks:
-                try:
-                    mark.segment.mark(mark.drained, mark.records)
-                except OSError as error:
-                    self._error = f"The journal cannot be marked as drained: {error}."
+                mark.segment.drained = mark.drained
+                mark.segment.pending -= mark.records
             for key in batch.remembered:
                 self._forget(key)
         self._recycle()
@@ -360,4 +364,4 @@ class Journal:
         with self._lock:
             self._lost += segment.pending
             self._error = f"A journal file is damaged and its records are lost: {error}."
-            segment.mark(segment.end, segment.pending)
+            segment.drained, segment.pending = segment.end, 0

@@ -123,10 +123,11 @@ class Segment:
             raise DamagedSegment(f"{self.path} cannot be read from byte {start} on")
         return records, start + at
 
-    def mark(self, drained: int, records: int) -> None:
-        """Remember that everything before `drained` is safe elsewhere. Raises OSError."""
-        self.drained = drained
-        self.pending -= records
+    def mark(self, drained: int) -> None:
+        """Remember on disk that everything before `drained` is safe elsewhere. Raises OSError.
+
+        The caller then moves `drained` and `pending` itself, where both can be seen together.
+        """
         _write(self._fd, _drained_field(self.number, drained), _DRAINED_AT)
 
     def close(self) -> None:
