@@ -1,6 +1,6 @@
 """Hostile input for the Responses codec: only declared exceptions, no hang, bounded output.
 
-    python -m tests.wire.fuzz_openai_responses 1000000 [seed]
+    PYTHONPATH=src python -m tests.wire.fuzz_openai_responses 1000000 [seed]
 
 runs that many cases against each parser: requests, streams, whole answers, error bodies.
 """

@@ -328,4 +328,6 @@ class Composer:
 
 
 def _misplaced(event: AnswerEvent) -> ValueError:
-    return ValueError(f"a {type(event).__name__} that does not belong here: {event!r:.200}")
+    # Never the event itself: what people and models say stays out of messages and logs.
+    where = f" for block {event.index}" if hasattr(event, "index") else ""
+    return ValueError(f"a {type(event).__name__}{where} that does not belong here")
