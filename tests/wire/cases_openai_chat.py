@@ -455,7 +455,7 @@ COMPATIBLE: list[Case] = [
         [
             START,
             BlockStart(0, "foreign", origin=Format.OPENAI_CHAT),
-            ForeignDelta(0, {"id": "a", "data": "UklG"}),
+            ForeignDelta(0, {"id": "a", "data": "UklG"}, Format.OPENAI_CHAT),
             BlockStop(0),
             Stop("end_turn"),
             End(),

@@ -225,7 +225,7 @@ class Reader:
         if self._calls:
             return []
         events = self._begin("foreign")
-        events.append(ForeignDelta(self._open_index, raw))
+        events.append(ForeignDelta(self._open_index, raw, Format.OPENAI_CHAT))
         return events
 
     def _begin(self, kind: BlockKind) -> list[AnswerEvent]:
