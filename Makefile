@@ -27,7 +27,7 @@ test: $(VENV)/.dev ## Run the tests (ARGS="tests/config -k typo")
 check: $(VENV)/.dev ## Format, lint, strict types, import contracts, docs against code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/mypy src tests $(wildcard bench)
 	PYTHONPATH=src $(BIN)/lint-imports --no-logo
 	$(BIN)/pytest tests/house
 

@@ -5,6 +5,7 @@ Commands are loaded when they are called, so that help and `config check` stay q
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         result = build()(words or ["--help"], result_action="return_value")
+        sys.stdout.flush()
     except CommandFailed as failure:
         complain(str(failure))
         return failure.code
@@ -68,8 +70,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain("The configuration cannot be used:", *(f"  {p}" for p in error.problems))
         return EXIT_CONFIG
     except BrokenPipeError:
-        # `outlast receipts list | head`: the reader has enough, which is no problem.
-        sys.stderr.close()
+        # `outlast receipts list | head`: the reader has enough, which is no problem. What is
+        # still buffered goes nowhere, or the interpreter would complain at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+import outlast
 from outlast.cli import COMMANDS, main
 from tests.cli.words import commands
 
+SRC = Path(outlast.__file__).parent.parent
 UPSTREAM = (
     '[upstreams.a]\nkind = "anthropic"\nbase_url = "https://a.example.org"\nkey_env = "A_KEY"\n'
 )
@@ -47,7 +49,7 @@ def test_help_loads_neither_the_service_nor_the_database() -> None:
         "import sys; from outlast.cli import main; main(['--help']); "
         f"sys.exit(sum(name in sys.modules for name in '{heavy}'.split(',')))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=SRC, capture_output=True, check=False)
     assert ran.returncode == 0, ran.stderr
 
 
@@ -210,5 +212,18 @@ def test_an_interrupted_command_ends_with_130() -> None:
         "cli.build = lambda: app\n"
         "sys.exit(cli.main(['stop']))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=SRC, capture_output=True, check=False)
     assert ran.returncode == 130, ran.stderr
+
+
+def test_a_reader_that_has_enough_is_no_problem() -> None:
+    shown = subprocess.Popen(
+        [sys.executable, "-m", "outlast", "config", "show"],
+        cwd=SRC,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert shown.stdout is not None
+    shown.stdout.close()
+    _, complaints = shown.communicate(timeout=60)
+    assert (shown.returncode, complaints) == (0, b"")
