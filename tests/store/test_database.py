@@ -80,6 +80,24 @@ async def test_many_writers_at_once_lose_no_update(url: str) -> None:
     await other.close()
 
 
+async def test_on_sqlite_what_a_write_reads_first_is_still_true_when_it_writes(
+    tmp_path: Path,
+) -> None:
+    one, other = Database(sqlite_url(tmp_path)), Database(sqlite_url(tmp_path))
+
+    def read_then_add(connection: Connection) -> None:
+        connection.execute(
+            text("UPDATE keys_version SET version = :next"), {"next": value(connection) + 1}
+        )
+
+    await asyncio.gather(
+        *(database.write(read_then_add) for database in (one, other) for _ in range(50))
+    )
+    assert await one.read(value) == 100
+    await one.close()
+    await other.close()
+
+
 async def test_an_error_about_the_data_is_not_an_unavailable_database(url: str) -> None:
     database = Database(url)
     with pytest.raises(IntegrityError):
