@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 ARGS ?=
 export PYTHON
 
+# Tools are called through the environment's Python: a clone that was moved goes on working.
+
 .DEFAULT_GOAL := help
 .PHONY: help run demo test check fix lock conformance clean
 
@@ -22,19 +24,19 @@ demo: $(VENV)/.run ## Two scripted vendors, one goes down: watch the answers go 
 	@exec $(BIN)/outlast demo $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests (ARGS="tests/config -k typo")
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(VENV)/.dev ## Format, lint, strict types, import contracts, docs against code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy src tests $(wildcard bench)
-	PYTHONPATH=src $(BIN)/lint-imports --no-logo
-	$(BIN)/pytest tests/house
+	$(BIN)/python -m mypy src tests $(wildcard bench)
+	PYTHONPATH=src $(BIN)/python $(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest tests/house
 
 fix: $(VENV)/.dev ## Format, mend what lint can mend, and write the generated docs
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/outlast config reference > docs/configuration.md
+	PYTHONPATH=src $(BIN)/python -m outlast config reference > docs/.new && mv docs/.new docs/configuration.md
 
 conformance: $(VENV)/.dev ## The real SDKs and coding tools against Outlast (needs node and npm)
 	scripts/conformance $(ARGS)
