@@ -46,7 +46,8 @@ async def test_a_stream_of_messages_in_any_chunks_is_the_whole_answer(
     vendor: Vendor, claude: anthropic.AsyncAnthropic, chunking: Any
 ) -> None:
     vendor.script = Script(seed=3, chunking=chunking)
-    body: dict[str, Any] = {"model": "m", "max_tokens": 4000, "messages": ASKED}
+    turns = [{"role": "user", "content": "Tell me [[chars=150 thinking=40 language=ja]]"}]
+    body: dict[str, Any] = {"model": "m", "max_tokens": 4000, "messages": turns}
     body["thinking"] = {"type": "enabled", "budget_tokens": 2000}
     async with claude.messages.stream(**body) as stream:
         streamed = await stream.get_final_message()
@@ -57,7 +58,7 @@ async def test_a_stream_of_messages_in_any_chunks_is_the_whole_answer(
     ]
     assert [block.type for block in whole.content] == ["thinking", "text"]
     assert "".join(block.text for block in whole.content if block.type == "text") == truth.text
-    assert len(truth.text) == 900
+    assert (len(truth.text), len(truth.thinking)) == (150, 40)
     assert streamed.stop_reason == whole.stop_reason == "end_turn"
     assert streamed.usage.output_tokens == whole.usage.output_tokens == truth.usage.output
 

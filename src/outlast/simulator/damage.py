@@ -81,6 +81,29 @@ def position(frames: Sequence[Frame], fault: Fault) -> int | None:
     return _in_content(ends, frames, fault, fault.where or first)
 
 
+def aimed_at_whole(fault: Fault, size_bytes: int, answer: Answer | None) -> Fault | None:
+    """Return the fault with its place in an answer of one piece; None: it has no place there.
+
+    Such a body has no inside to aim at: what is in the content of a stream falls at the same
+    share of the whole body, never at its very end.
+    """
+    if fault.after_bytes is not None or fault.where in {"accept", "before_head"}:
+        return fault
+    if fault.where == "thinking" and not (answer and answer.thinking):
+        return None
+    needs_call = fault.where == "tool" or fault.kind is FaultKind.HALF_TOOL
+    if needs_call and not (answer and answer.calls):
+        return None
+    at = min(_depth(fault, size_bytes), size_bytes - 1)
+    if fault.where in {"after_head", "before_content"}:
+        at = 0
+    elif fault.where in {"before_end", "end"}:
+        at = size_bytes - 1
+    elif fault.where is None and fault.kind is FaultKind.RESET:
+        return fault
+    return msgspec.structs.replace(fault, after_bytes=max(0, at))
+
+
 def _start(ends: list[int], frames: Sequence[Frame], found: list[int]) -> int | None:
     return ends[found[0]] if found else None
 

@@ -74,7 +74,7 @@ _OPENAI: dict[int, tuple[str, str | None, str]] = {
     504: ("server_error", None, "Gateway timeout."),
     529: ("server_error", "server_is_overloaded", "Our servers are currently overloaded."),
 }
-VARIANTS: dict[str, tuple[str, str, str]] = {
+_VARIANTS: dict[str, tuple[str, str, str]] = {
     "credit_balance": (
         "invalid_request_error",
         "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing"
@@ -154,9 +154,9 @@ def failure(wire: Format, fault: Fault, stamp: Stamp, wall: float) -> Reply:
 
 
 def _varied(wire: Format, fault: Fault, stamp: Stamp) -> JSON:
-    if not fault.variant:
+    if fault.variant not in _VARIANTS:
         return body_of(wire, fault.status, fault.message, "", "", stamp)
-    kind, words, code = VARIANTS[fault.variant]
+    kind, words, code = _VARIANTS[fault.variant]
     body = body_of(wire, fault.status, fault.message or words, "", code, stamp)
     if wire is Format.ANTHROPIC or fault.variant == "insufficient_quota":
         body["error"]["type"] = kind

@@ -21,6 +21,9 @@ FLUSH_LIMIT_S = 5.0
 _REASONS = {status.value: status.phrase for status in HTTPStatus} | {529: "Overloaded"}
 
 
+_NOT_HTTP = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
 class Request(msgspec.Struct, frozen=True):
     method: str
     target: str
@@ -35,13 +38,16 @@ Handler = Callable[["Connection", Request], Awaitable[None]]
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection: requests one after another, each to the handler."""
+    """One client's connection: requests one after another, each to the handler.
 
-    def __init__(self, handler: Handler, on_lost: Callable[[Connection], None]) -> None:
+    It stands in `open_ones` from the moment it is made (after a TLS handshake) until it is lost.
+    """
+
+    def __init__(self, handler: Handler, open_ones: set[Connection]) -> None:
         self._handler = handler
-        self._on_lost = on_lost
+        self._open_ones = open_ones
         self._parser = httptools.HttpRequestParser(self)
-        self._requests: asyncio.Queue[Request] = asyncio.Queue()
+        self._requests: asyncio.Queue[Request | None] = asyncio.Queue()
         self._writable = asyncio.Event()
         self._writable.set()
         self._transport: asyncio.Transport | None = None
@@ -62,22 +68,21 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self._open_ones.add(self)
         self._task = asyncio.get_running_loop().create_task(self._serve())
 
     def data_received(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._write(
-                b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            )
-            self.close()
+            # Answers to sound requests before it go out first.
+            self._requests.put_nowait(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._writable.set()
         if self._task is not None:
             self._task.cancel()
-        self._on_lost(self)
+        self._open_ones.discard(self)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -123,6 +128,10 @@ class Connection(asyncio.Protocol):
     async def _serve(self) -> None:
         while True:
             request = await self._requests.get()
+            if request is None:
+                self._write(_NOT_HTTP)
+                self.close()
+                return
             self.busy = True
             try:
                 await self._handler(self, request)

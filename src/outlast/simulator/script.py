@@ -31,6 +31,20 @@ Where = Literal[
 ]
 
 
+VARIANTS = frozenset(
+    {
+        "",
+        "credit_balance",
+        "insufficient_quota",
+        "context_length",
+        "model_not_found",
+        "oauth",
+        "error_event",
+    }
+)
+"""Other bodies than a status' usual one (errors.py); `error_event`: of a Responses stream."""
+
+
 class ScriptError(ValueError):
     """A script that cannot be played; the message says which row and why."""
 
@@ -91,7 +105,7 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after_share: float = 0.5
     status: int = 529
     variant: str = ""
-    """Another of the vendor's bodies for this status; see `errors.VARIANTS`."""
+    """Another of the vendor's bodies for this status; see `VARIANTS`."""
     html: bool = False
     message: str = ""
     retry_after_s: float | None = None
@@ -213,6 +227,8 @@ def check(script: Script) -> Script:
             raise ScriptError(f"{row}: period_s must be above 0")
         if fault.kind is FaultKind.SLOW and (fault.tokens_per_s <= 0 or fault.slowdown < 1):
             raise ScriptError(f"{row}: tokens_per_s must be above 0 and slowdown at least 1")
+        if fault.variant not in VARIANTS:
+            raise ScriptError(f"{row}: variant is one of {', '.join(sorted(VARIANTS - {''}))}")
         if fault.kind is FaultKind.STATUS and not 400 <= fault.status <= 599:
             raise ScriptError(f"{row}: status must be an error, 400 to 599")
         request_ranges(fault.requests, row)

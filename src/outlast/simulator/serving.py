@@ -243,18 +243,7 @@ class Serving:
             data = data[:1] + b'"unclosed' + data[1:]
             return Sending(200, headers, [Send(data)], fault, len(data))
         frames = [Frame("text", data, len(data))]
-        where = fault.where if fault is not None else None
-        if fault is not None and where in {"thinking", "tool", "before_content"}:
-            has = {
-                "thinking": bool(answer and answer.thinking),
-                "tool": bool(answer and answer.calls),
-                "before_content": True,
-            }[str(where)]
-            # A body in one piece has no inside to aim at: by share of the whole.
-            at = "after_head" if where == "before_content" else "text"
-            fault = msgspec.structs.replace(fault, where=at) if has else None
-        elif fault is not None and where in {"before_end", "end"}:
-            fault = msgspec.structs.replace(fault, after_bytes=max(0, len(data) - 1))
+        fault = damage.aimed_at_whole(fault, len(data), answer) if fault is not None else None
         sending = self._with(frames, fault, headers, number, [])
         if sending.length is None:
             sending.length = len(data)

@@ -220,9 +220,7 @@ class Vendor:
             sock.close()
 
     def _connection(self) -> http1.Connection:
-        connection = http1.Connection(self._serve, self._connections.discard)
-        self._connections.add(connection)
-        return connection
+        return http1.Connection(self._serve, self._connections)
 
     # Serving.
 
