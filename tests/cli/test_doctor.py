@@ -157,6 +157,13 @@ def test_a_port_in_use_by_another_program_is_a_failure() -> None:
     assert "set server.port" in finding.todo
 
 
+def test_a_port_that_outlast_itself_has_is_fine() -> None:
+    with vendor(lambda r: r.reply(200, b'{"name": "Outlast"}')) as address:
+        finding = port(load(None, {"OUTLAST_SERVER_PORT": address.rpartition(":")[2]}))
+    assert finding.mark is Mark.OK
+    assert "Outlast is running" in finding.what
+
+
 def test_the_worst_finding_decides() -> None:
     def marked(*marks: Mark) -> Mark:
         return worst(Finding("a", "b", mark, "") for mark in marks)

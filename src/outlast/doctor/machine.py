@@ -8,6 +8,8 @@ import socket
 import tempfile
 from pathlib import Path
 
+import msgspec
+
 from outlast.config import Settings
 from outlast.doctor.findings import Finding, Mark
 from outlast.local import weights
@@ -79,9 +81,10 @@ def _is_outlast(settings: Settings) -> bool:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.server.host, settings.server.host)  # noqa: S104
     connection = http.client.HTTPConnection(host, settings.server.port, timeout=2)
     try:
-        connection.request("HEAD", "/")
-        return connection.getresponse().getheader("outlast-request-id") is not None
-    except (OSError, http.client.HTTPException):
+        connection.request("GET", "/")
+        answer = msgspec.json.decode(connection.getresponse().read(64 << 10))
+        return isinstance(answer, dict) and answer.get("name") == "Outlast"
+    except (OSError, http.client.HTTPException, msgspec.DecodeError):
         return False
     finally:
         connection.close()
