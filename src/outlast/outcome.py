@@ -7,6 +7,7 @@ Anthropic and a 429 at OpenAI, and neither is the caller's fault nor a reason to
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 import msgspec
@@ -16,7 +17,7 @@ from outlast.nouns import Outcome, Scope
 FaultKind = Literal[
     "refused",  # nobody listens there
     "dns",  # the name is unknown
-    "dns_unavailable",  # no name server answered: our network
+    "dns_unavailable",  # no answer from the name servers: theirs or ours
     "unreachable",  # no route: our network
     "connect_timeout",
     "tls",
@@ -32,6 +33,11 @@ FaultKind = Literal[
     "too_many",  # our own concurrency limit for this upstream
     "internal",
 ]
+
+
+Network = Literal["carried", "silent", "ours", "unknown"]
+"""What an attempt says of our own network: something answered, nothing did, it is at fault, or
+the attempt does not tell (a connection that was open before may be dead since)."""
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -50,8 +56,7 @@ class Verdict(msgspec.Struct, frozen=True):
     evidence: str
     retry_after_s: float | None = None
     context_exceeded: bool = False
-    network: Literal["carried", "silent", "ours"] = "carried"
-    """What it says of our own network: something answered, nothing did, or it is at fault."""
+    network: Network = "carried"
 
     @property
     def movable(self) -> bool:
@@ -62,7 +67,9 @@ class Verdict(msgspec.Struct, frozen=True):
 _FAULTS: dict[FaultKind, tuple[Outcome, Scope, str]] = {
     "refused": (Outcome.CONNECT_FAILED, Scope.PROVIDER, "connection refused"),
     "dns": (Outcome.CONNECT_FAILED, Scope.PROVIDER, "the host name does not resolve"),
-    "dns_unavailable": (Outcome.OURS, Scope.OURS, "no name server answered"),
+    # Resolvers say "try again" for a vendor's broken name servers too: only together with a
+    # second, unrelated provider is it our network (connectivity.py).
+    "dns_unavailable": (Outcome.CONNECT_FAILED, Scope.PROVIDER, "no name server answered"),
     "unreachable": (Outcome.OURS, Scope.OURS, "no route to the network"),
     "connect_timeout": (Outcome.CONNECT_FAILED, Scope.PROVIDER, "no connection in time"),
     "tls": (Outcome.CONNECT_FAILED, Scope.PROVIDER, "TLS failed"),
@@ -75,36 +82,68 @@ _FAULTS: dict[FaultKind, tuple[Outcome, Scope, str]] = {
     "wrong_type": (Outcome.SERVER_ERROR, Scope.PROVIDER, "a page instead of an answer"),
     "busy": (Outcome.OVERLOADED, Scope.MODEL, "the queue is full"),
     "not_ready": (Outcome.OVERLOADED, Scope.MODEL, "not ready"),
-    "too_many": (Outcome.OVERLOADED, Scope.MODEL, "our limit of requests at once is reached"),
+    # Our own doing: it must not open the breaker of a healthy upstream.
+    "too_many": (Outcome.OURS, Scope.MODEL, "our limit of requests at once is reached"),
     "internal": (Outcome.OURS, Scope.OURS, "an error of our own"),
 }
+
+
+_NETWORK: dict[FaultKind, Network] = {
+    "dns": "silent",
+    "dns_unavailable": "silent",
+    "connect_timeout": "silent",
+    "unreachable": "ours",
+    "first_byte_timeout": "unknown",
+    "stall": "unknown",
+    "busy": "unknown",
+    "not_ready": "unknown",
+    "too_many": "unknown",
+    "internal": "unknown",
+}
+"""All other faults came from the other side: the network carries."""
 
 
 def classify_fault(fault: Fault) -> Verdict:
     """Return what a broken attempt means."""
     outcome, scope, words = _FAULTS[fault.kind]
     evidence = f"{words} ({fault.detail})" if fault.detail else words
-    network: Literal["carried", "silent", "ours"] = "carried"
-    if fault.kind in {"dns_unavailable", "unreachable"}:
-        network = "ours"
-    elif fault.kind in {"dns", "connect_timeout"}:
-        network = "silent"
+    network = _NETWORK.get(fault.kind, "carried")
     return Verdict(outcome, scope, evidence, fault.retry_after_s, network=network)
 
 
-_QUOTA = ("insufficient_quota", "billing_error", "billing_not_active", "billing_hard_limit_reached")
-_QUOTA_WORDS = (
-    "credit balance is too low",
-    "exceeded your current quota",
-    "spend limit",
-    "spending",
+_QUOTA = (
+    "insufficient_quota",
+    "billing_error",
+    "billing_not_active",
+    "billing_hard_limit_reached",
+    "blocked_api_access",
 )
+_QUOTA_WORDS = (
+    "credit balance",
+    "exceeded your current quota",
+    "api usage limits",
+    "spend limit",
+    "spending limit",
+    "spending cap",
+    "prepayment credits",
+    "insufficient balance",
+    "key limit exceeded",
+    "account is not active",
+)
+"""Seen at Anthropic (400), OpenAI (429), Gemini (429), OpenRouter (403) and DeepSeek (402)."""
+_BAD_KEY_WORDS = ("api key not valid", "api key expired", "invalid api key", "incorrect api key")
+"""Gemini refuses a key with a 400."""
+_RATE_LIMIT = ("rate_limit", "too_many_requests", "resource_exhausted", "throttling")
+"""Groq says `rate_limit_exceeded` with a 413."""
 _CONTEXT_WORDS = (
     "prompt is too long",
     "maximum context length",
     "context_length_exceeded",
     "context window",
+    "context limit",
+    "context size",
     "exceed_context_size_error",
+    "exceeds the maximum number of tokens",
 )
 
 
@@ -115,32 +154,41 @@ def classify_status(
     code: str = "",
     message: str = "",
     retry_after_s: float | None = None,
+    in_stream: bool = False,
 ) -> Verdict:
     """Return what an error status means, with the type, code and message its body gave.
 
-    `status` 0 stands for an error inside a stream whose type nobody's table knows.
+    `in_stream`: the error came inside a 200, and `status` is what the vendor's table makes of
+    its type; 0 where the table does not know it.
     """
     outcome, scope, context = _by_status(status, f"{type} {code}".lower(), message.lower())
     label = code or type
-    evidence = f"HTTP {status} {label}".strip() if status else (label or "error in the stream")
+    if in_stream:
+        evidence = f"{label or 'error'} in the stream"
+    else:
+        evidence = f"HTTP {status} {label}".strip()
     return Verdict(outcome, scope, evidence, retry_after_s, context)
 
 
 def _by_status(  # noqa: PLR0912 - a table, a row a status
     status: int, label: str, message: str
 ) -> tuple[Outcome, Scope, bool]:
-    if any(word in label for word in _QUOTA) or (
-        status in {400, 402, 403, 429} and any(word in message for word in _QUOTA_WORDS)
-    ):
+    caller = 400 <= status < 500
+    if _any(_QUOTA, label) or (caller and _any(_QUOTA_WORDS, message)):
         return Outcome.RATE_LIMITED, Scope.ACCOUNT, False
     if "overloaded" in label:
         return Outcome.OVERLOADED, Scope.PROVIDER, False
+    if caller and _any(_RATE_LIMIT, label):
+        return Outcome.RATE_LIMITED, Scope.ACCOUNT, False
     match status:
-        case 401 | 403:
+        case 403 if "model_not_found" in label:
+            # OpenAI: this project may not use this model; the key is fine.
+            return Outcome.SERVER_ERROR, Scope.MODEL, False
+        case 400 | 401 | 403 if status != 400 or _any(_BAD_KEY_WORDS, message):
             return Outcome.AUTH, Scope.CREDENTIAL, False
         case 402:
             return Outcome.RATE_LIMITED, Scope.ACCOUNT, False
-        case 404 if not _about_model(label, message) and any(w in message for w in _THINGS):
+        case 404 if _about_callers_thing(label, message):
             # A file or item that the caller named: the same everywhere.
             return Outcome.CALLER_ERROR, Scope.REQUEST, False
         case 404 | 405 | 410 | 501:
@@ -148,58 +196,75 @@ def _by_status(  # noqa: PLR0912 - a table, a row a status
             return Outcome.SERVER_ERROR, Scope.MODEL, False
         case 408:
             return Outcome.TIMEOUT, Scope.PROVIDER, False
-        case 409 | 423 | 425:
+        case 409 | 423 | 424 | 425:
+            # 424 is Bedrock's ModelErrorException: the model failed, not the caller.
             return Outcome.SERVER_ERROR, Scope.MODEL, False
         case 429:
             return Outcome.RATE_LIMITED, Scope.ACCOUNT, False
+        case 498:  # Groq: flex capacity exceeded
+            return Outcome.OVERLOADED, Scope.MODEL, False
         case 503 | 529:
             return Outcome.OVERLOADED, Scope.PROVIDER, False
-        case 504 | 524:
+        case 504 | 522 | 524:  # 52x: Cloudflare, for the vendor behind it
             return Outcome.TIMEOUT, Scope.PROVIDER, False
-        case _ if 400 <= status < 500:
-            context = any(word in label or word in message for word in _CONTEXT_WORDS)
-            return Outcome.CALLER_ERROR, Scope.REQUEST, context
+        case _ if caller:
+            return Outcome.CALLER_ERROR, Scope.REQUEST, _any(_CONTEXT_WORDS, f"{label} {message}")
         case _:
             return Outcome.SERVER_ERROR, Scope.PROVIDER, False
 
 
-_THINGS = ("file", "response", "item", "conversation", "container", "batch", "skill")
+def _any(words: tuple[str, ...], text: str) -> bool:
+    return any(word in text for word in words)
+
+
+_THING = re.compile(
+    r"(?<![/\w-])(file|response|item|conversation|container|batch|skill|vector store)s?(?![/\w-])"
+)
 """What a caller may name in a request and a vendor may not find."""
+_UNKNOWN_PLACE = re.compile(r"(post|get) /|\burl\b|^(file |page )?not found\.?$")
+"""The endpoint itself is missing: `Invalid URL (POST /v1/responses)` at OpenAI, `Cannot POST /v1…`
+at many, and `File Not Found` at llama.cpp, which means its own path."""
 
 
-def _about_model(label: str, message: str) -> bool:
-    return "model" in label or "model" in message
+def _about_callers_thing(label: str, message: str) -> bool:
+    if "model" in label or "model" in message or _UNKNOWN_PLACE.search(message):
+        return False
+    return _THING.search(message) is not None
+
+
+_NUMBER = re.compile(r"\d{1,12}(\.\d{1,12})?", re.ASCII)
 
 
 def retry_after_s(headers: dict[str, str], now: float) -> float | None:
     """Return how long the upstream asks to wait, in seconds, from lower-case headers.
 
     `retry-after-ms` (the official SDKs read it) before `retry-after`, which may be seconds or an
-    HTTP date (RFC 9110, 10.2.3). Nonsense counts as not said.
+    HTTP date (RFC 9110, 10.2.3). Nonsense counts as not said: negative numbers, `nan`, `inf`.
     """
-    try:
-        if (ms := headers.get("retry-after-ms")) is not None:
-            return max(0.0, float(ms) / 1000)
-        if (text := headers.get("retry-after")) is None:
-            return None
-        return max(0.0, float(text))
-    except ValueError:
-        return _http_date_s(headers.get("retry-after", ""), now)
+    milliseconds = headers.get("retry-after-ms", "").strip()
+    if _NUMBER.fullmatch(milliseconds):
+        return float(milliseconds) / 1000
+    text = headers.get("retry-after", "").strip()
+    if _NUMBER.fullmatch(text):
+        return float(text)
+    return _http_date_s(text, now)
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+_HTTP_DATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\d\d) (\w{3}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII
+)
+
+
 def _http_date_s(text: str, now: float) -> float | None:
     """Seconds from `now` until an IMF-fixdate, `Sun, 06 Nov 1994 08:49:37 GMT`."""
-    try:
-        _, day, month, year, time_of_day, zone = text.split()
-        hours, minutes, seconds = (int(part) for part in time_of_day.split(":"))
-        if zone != "GMT":
-            return None
-        days = _days_from_civil(int(year), _MONTHS.index(month) + 1, int(day))
-    except ValueError:
+    match = _HTTP_DATE.fullmatch(text)
+    if match is None or match[2] not in _MONTHS:
         return None
+    day, year, hours, minutes, seconds = (int(match[group]) for group in (1, 3, 4, 5, 6))
+    days = _days_from_civil(year, _MONTHS.index(match[2]) + 1, day)
     return max(0.0, days * 86400 + hours * 3600 + minutes * 60 + seconds - now)
 
 

@@ -141,10 +141,10 @@ def test_an_error_status_moves_on_unseen(status: int, outcome: str) -> None:
         ("connect_timeout", "connect_failed"),
         ("reset", "broken_stream"),
         ("unreachable", "ours"),
-        ("dns_unavailable", "ours"),
+        ("dns_unavailable", "connect_failed"),
         ("busy", "overloaded"),
         ("not_ready", "overloaded"),
-        ("too_many", "overloaded"),
+        ("too_many", "ours"),
     ],
 )
 def test_a_broken_connection_moves_on_unseen(kind: str, outcome: str) -> None:

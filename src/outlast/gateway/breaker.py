@@ -31,6 +31,8 @@ _FAILURES = {
     Outcome.TIMEOUT: 2,
     Outcome.STALLED: 2,
 }
+_SILENT = {Outcome.CONNECT_FAILED, Outcome.TIMEOUT, Outcome.STALLED}
+"""What a network of our own that is gone looks like."""
 _NEUTRAL = {Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS}
 
 
@@ -103,10 +105,17 @@ class Breaker:
             self._fail(outcome, now, retry_after_s)
 
     def forgive(self) -> None:
-        """Forget failures that turned out to be our own network's."""
-        self._opened = False
+        """Forget silence that turned out to be our own network's.
+
+        What the upstream said itself (overloaded, rate limited, a refused key) still holds.
+        """
+        if self._opened and self.reason not in _SILENT:
+            return
+        if self._opened:
+            self._opened = False
+            self._ejections -= 1
+            self.open_until = 0.0
         self._consecutive = 0
-        self._ejections = max(0, self._ejections - 1)
         self._probing_since = None
         self._window.clear()
 

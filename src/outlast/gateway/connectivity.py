@@ -7,7 +7,7 @@ An answer of any kind, an error included, proves that the network carries.
 
 from __future__ import annotations
 
-from typing import Literal
+from outlast.outcome import Network
 
 WINDOW_S = 15.0
 
@@ -20,7 +20,7 @@ class Connectivity:
     def observe(
         self,
         provider: str,
-        network: Literal["carried", "silent", "ours"],
+        network: Network,
         *,
         remote: bool,
         now: float,
@@ -36,7 +36,7 @@ class Connectivity:
             self._ours_at = now
         elif network == "silent":
             self._unreached[provider] = now
-        else:
+        elif network == "carried":
             self._unreached.clear()
             self._ours_at = None
         return self.offline(now) and not before

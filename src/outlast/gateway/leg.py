@@ -169,7 +169,9 @@ class Leg:
             match event:
                 case Failed():
                     raise Broken(
-                        classify_status(event.status, type=event.type, message=event.message),
+                        classify_status(
+                            event.status, type=event.type, message=event.message, in_stream=True
+                        ),
                         ApiError(event.status or 500, event.message, event.type),
                     )
                 case Start(model=model, tokens=tokens):

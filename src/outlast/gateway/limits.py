@@ -11,7 +11,7 @@ class RetryBudget:
     """Leaky bucket after Finagle's RetryBudget: each request deposits a share, a retry takes one.
 
     `share` 0.2 allows one retry for five requests; `min_per_s` retries are free each second.
-    Deposits expire linearly over `ttl_s`.
+    What is above that reserve fades with the time constant `ttl_s`.
     """
 
     def __init__(self, share: float, min_per_s: float, ttl_s: float = 10.0) -> None:

@@ -18,7 +18,10 @@ from outlast.config import CandidateSettings, RouteSettings, Settings
 from outlast.nouns import Allow, Candidate, Degraded, Kind, Scope
 from outlast.outcome import Verdict
 
-_DATED = re.compile(r"[-@](20\d{6}|20\d\d-\d\d-\d\d|latest)$")
+_DATED = re.compile(r"[-@](20\d{6}|20\d\d-\d\d-\d\d|latest|default)$")
+_BEDROCK = re.compile(r"(?:[a-z-]+\.)?anthropic\.(.+?)(?:-v\d+(?::\w+)*)?$")
+_SHARED_SUFFIXES = frozenset({"co", "com", "net", "org", "ac", "gov", "edu", "ne", "or", "go"})
+"""Second labels below which a country registers names: `example.co.uk`."""
 
 
 def find_route(routes: Sequence[RouteSettings], model: str) -> RouteSettings | None:
@@ -64,12 +67,14 @@ def _candidate(found: CandidateSettings, model: str, settings: Settings) -> Cand
 
 @lru_cache(maxsize=256)
 def provider_of(base_url: str) -> str:
-    """Return whose servers an address is: its registered domain, roughly, or host and port."""
+    """Return whose servers an address is: its registered name, roughly, or host and port."""
     parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    if not host or host.replace(".", "").isdigit() or ":" in host or "." not in host:
-        return parts.netloc
-    return host.split(".")[-2]
+    host = (parts.hostname or "").rstrip(".")
+    if host.replace(".", "").isdigit() or ":" in host or "." not in host:
+        return parts.netloc.rpartition("@")[2].lower()  # never a password
+    labels = host.split(".")
+    shared = len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SHARED_SUFFIXES
+    return labels[-3] if shared else labels[-2]
 
 
 def spread(
@@ -89,11 +94,13 @@ def spread(
 
 def permitted(candidate: Candidate, primary: Candidate, allow: Allow) -> bool:
     """Return whether an answer from `candidate` is within what the client allows."""
+    same_model = degraded(candidate, primary) in {Degraded.NONE, Degraded.OTHER_HOST}
     match allow:
         case Allow.SAME_MODEL:
-            return degraded(candidate, primary) in {Degraded.NONE, Degraded.OTHER_HOST}
+            return same_model
         case Allow.SAME_VENDOR:
-            return candidate.vendor == primary.vendor
+            # The same model at a cloud whose `vendor` nobody set is still that vendor's model.
+            return same_model or candidate.vendor == primary.vendor
         case Allow.ANY:
             return candidate.kind is not Kind.LOCAL or primary.kind is Kind.LOCAL
         case Allow.LOCAL:
@@ -107,20 +114,33 @@ def narrower(*allowed: Allow) -> Allow:
 
 def degraded(candidate: Candidate, primary: Candidate) -> Degraded:
     """Return how an answer of `candidate` differs from the one that was asked for."""
-    if candidate == primary or candidate.name == primary.name:
+    if candidate.name == primary.name:
         return Degraded.NONE
     if candidate.kind is Kind.LOCAL:
         return Degraded.LOCAL
-    if _family(candidate.model) == _family(primary.model):
-        return Degraded.OTHER_HOST
-    return Degraded.OTHER_MODEL
+    if not _same_model(candidate.model, primary.model):
+        return Degraded.OTHER_MODEL
+    # Another key or another API of the same provider is not another host.
+    return Degraded.NONE if candidate.provider == primary.provider else Degraded.OTHER_HOST
 
 
-def _family(model: str) -> str:
-    """A model's name without a host's prefix, date or `latest`: `claude-opus-4-8`."""
+def _same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model: two dates that are given must agree."""
+    (name, date), (other_name, other_date) = _family(one), _family(other)
+    return name == other_name and (not date or not other_date or date == other_date)
+
+
+@lru_cache(maxsize=1024)
+def _family(model: str) -> tuple[str, str]:
+    """A model's name without a host's prefix and suffix, and its date: `claude-opus-4-8`, ``."""
     name = model.rpartition("/")[2].lower()
-    name = re.sub(r"^(?:[a-z]+\.)?anthropic\.", "", name)  # Bedrock's prefixes
-    return _DATED.sub("", name)
+    if bedrock := _BEDROCK.fullmatch(name):
+        name = bedrock[1]
+    date = ""
+    if dated := _DATED.search(name):
+        name = name[: dated.start()]
+        date = "".join(char for char in dated[1] if char.isdigit())
+    return name.replace(".", "-"), date  # OpenRouter: `claude-opus-4.8`
 
 
 def order(
@@ -128,17 +148,18 @@ def order(
     admits: Callable[[Candidate], bool],
     *,
     offline: bool = False,
+    here: Callable[[Candidate], bool] = lambda candidate: candidate.kind is Kind.LOCAL,
     demoted: Mapping[str, object] | None = None,
 ) -> tuple[Candidate, ...]:
     """Return the candidates to try, best first.
 
     Those whose breaker refuses come last and are tried all the same when nothing else is left
     (panic: an attempt that may fail beats a refusal that is certain). Offline, what is on this
-    machine comes first. `demoted` holds the names that Status speaks against.
+    machine (`here`) comes first. `demoted` holds the names that Status speaks against.
     """
 
     def rank(candidate: Candidate) -> tuple[bool, bool, bool]:
-        away = offline and candidate.kind is not Kind.LOCAL
+        away = offline and not here(candidate)
         return (away, not admits(candidate), bool(demoted) and candidate.name in (demoted or {}))
 
     return tuple(sorted(candidates, key=rank))
@@ -162,7 +183,7 @@ def next_candidate(
         return None
     down = {c.provider for c, verdict in tried if verdict.scope is Scope.PROVIDER}
     spent = {c.credential for c, verdict in tried if verdict.scope is Scope.ACCOUNT}
-    offline = any(verdict.scope is Scope.OURS for _, verdict in tried)
+    offline = any(verdict.network == "ours" for _, verdict in tried)
 
     def shares(candidate: Candidate) -> bool:
         if candidate.kind is Kind.LOCAL:

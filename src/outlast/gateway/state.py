@@ -42,9 +42,19 @@ class GatewayState:
         self._upstream_loads: dict[str, InFlight] = {}
 
     def reconfigure(self, settings: Settings) -> None:
-        """Take new settings; what was learnt of upstreams that stay is kept."""
+        """Take new settings; what was learnt of upstreams that stay as they are is kept."""
         if settings.breaker != self.settings.breaker:
             self._breakers.clear()
+        stays = {
+            name
+            for name, upstream in settings.upstreams.items()
+            if upstream == self.settings.upstreams.get(name)
+        }
+        self._breakers = {
+            name: breaker
+            for name, breaker in self._breakers.items()
+            if name.partition("/")[0] in stays
+        }
         self.settings = settings
         self.budget = RetryBudget(settings.retry.budget_share, settings.retry.budget_min_per_s)
         for name, load in self._upstream_loads.items():
@@ -72,6 +82,7 @@ class GatewayState:
             chosen,
             lambda candidate: self.breaker(candidate).admits(now, rolls),
             offline=self.connectivity.offline(now),
+            here=lambda candidate: not is_remote(settings.upstreams[candidate.upstream]),
             demoted=self.demoted,
         )
         return Plan(
@@ -96,7 +107,7 @@ class GatewayState:
             if self.connectivity.observe(candidate.provider, network, remote=remote, now=now):
                 for breaker in self._breakers.values():
                     breaker.forgive()
-            if remote and network == "silent" and self.connectivity.offline(now):
+            if remote and network != "carried" and self.connectivity.offline(now):
                 return  # our own network: nobody is marked down for it
         retry_after_s = verdict.retry_after_s if verdict is not None else None
         self.breaker(candidate).observe(observation.outcome, observation.scope, now, retry_after_s)
@@ -129,9 +140,11 @@ class GatewayState:
 
 
 def _kept(known: dict[str, T], name: str, make: Callable[[], T]) -> T:
-    found = known.get(name)
+    """Return the value of this name; beyond the limit, the one unused for longest is forgotten."""
+    found = known.pop(name, None)
     if found is None:
         if len(known) >= MAX_TRACKED:
             known.pop(next(iter(known)))
-        found = known[name] = make()
+        found = make()
+    known[name] = found
     return found

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from outlast.gateway.asked import Reply
-from outlast.nouns import Candidate, Format, Outcome, Scope
+from outlast.nouns import Candidate, Format, Kind, Outcome, Scope
 from outlast.outcome import Verdict
 from outlast.wire.codec import ApiError, Codec
 
@@ -58,6 +58,15 @@ def broken_message(candidate: Candidate | None, verdict: Verdict) -> str:
     )
 
 
+def _no_network(tried: Sequence[tuple[Candidate, Verdict]]) -> bool:
+    """Whether our own network was missing: our machine said so, or all that is far was silent."""
+    far = [(candidate, v) for candidate, v in tried if candidate.kind is not Kind.LOCAL]
+    if not far or any(verdict.network not in {"ours", "silent"} for _, verdict in far):
+        return False
+    providers = {candidate.provider for candidate, _ in far}
+    return len(providers) > 1 or any(verdict.network == "ours" for _, verdict in far)
+
+
 def exhausted(
     form: Format, tried: Sequence[tuple[Candidate, Verdict]], took_s: float
 ) -> tuple[ApiError, dict[str, str]]:
@@ -86,7 +95,7 @@ def exhausted(
     if outcomes == {Outcome.RATE_LIMITED}:
         message = f"Every upstream is at its rate limit ({trail}). Try again in {wait_s} s."
         return ApiError(429, message), {"retry-after": str(wait_s)}
-    if outcomes == {Outcome.OURS}:
+    if _no_network(tried):
         trail = f"Outlast has no network, and nothing local could answer ({trail})"
     else:
         trail = f"No upstream could answer, tried for {took_s:.0f} s ({trail})"
