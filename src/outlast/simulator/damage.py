@@ -11,6 +11,7 @@ from outlast.simulator.frames import Cutter, Frame
 from outlast.simulator.prose import dice
 from outlast.simulator.script import Fault, FaultKind, Script
 from outlast.simulator.truth import Answer
+from outlast.wire import canon
 
 _CONTENT = frozenset({"text", "thinking", "tool"})
 
@@ -234,3 +235,15 @@ def _chunked(steps: Iterable[Step], script: Script, key: int) -> Iterator[Step]:
         run = b""
         if step is not None:
             yield step
+
+
+def half_tool(answer: Answer) -> Answer:
+    """Return the answer with its last call torn, and the end as if nothing had happened."""
+    parts = list(answer.parts)
+    for index in range(len(parts) - 1, -1, -1):
+        part = parts[index]
+        if isinstance(part, canon.ToolUse):
+            half = part.arguments[: max(1, len(part.arguments) // 2)]
+            parts[index] = msgspec.structs.replace(part, arguments=half)
+            break
+    return msgspec.structs.replace(answer, parts=tuple(parts))

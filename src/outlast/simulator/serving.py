@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import msgspec
 
 from outlast.nouns import Format
 from outlast.simulator import anthropic, chat, damage, errors, responses, side, truth
 from outlast.simulator.ask import Ask, Rejected
-from outlast.simulator.damage import Cut, Send, Step, Wait
+from outlast.simulator.damage import Cut, Send, Wait
 from outlast.simulator.frames import Cutter, Frame, Stamp
-from outlast.simulator.http1 import Connection, Request
+from outlast.simulator.http1 import Request
 from outlast.simulator.script import Fault, FaultKind, Script
+from outlast.simulator.sending import Sending
 from outlast.simulator.truth import Answer
-from outlast.wire import canon
 from outlast.wire.canon import JSON
 
 PATHS = {
@@ -40,54 +38,6 @@ def read(path: str, body: JSON) -> Ask:
             return chat.read(body)
         case Format.OPENAI_RESPONSES:
             return responses.read(body)
-
-
-@dataclass
-class Sending:
-    """An answer, decided to the byte, and how much of it has gone out."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    steps: Sequence[Step]
-    fault: Fault | None = None
-    length: int | None = None
-    """content-length; None: chunked."""
-    close_after: bool = False
-    before_head: Step | None = None
-    sent_bytes: int = 0
-
-    async def send(self, connection: Connection) -> None:
-        """Send it. Cancelled when the client leaves."""
-        if self.before_head is not None and not await self._step(self.before_head, connection):
-            return
-        await connection.head(self.status, self.headers, self.length)
-        for step in self.steps:
-            if not await self._step(step, connection):
-                return
-        connection.finish()
-        if self.close_after:
-            connection.close()
-
-    async def _step(self, step: Step, connection: Connection) -> bool:
-        """Do one step; False: the connection has ended by it."""
-        match step:
-            case Send(data):
-                await connection.send(data)
-                self.sent_bytes += len(data)
-                # Let other connections speak too, and small writes leave one by one.
-                await asyncio.sleep(0)
-            case Wait(seconds):
-                if seconds is None:
-                    await asyncio.get_running_loop().create_future()
-                else:
-                    await asyncio.sleep(seconds)
-            case Cut(reset=True):
-                await connection.reset()
-                return False
-            case Cut():
-                connection.close()
-                return False
-        return True
 
 
 class Serving:
@@ -206,7 +156,7 @@ class Serving:
             ask = msgspec.structs.replace(ask, shows_thinking=script.show_reasoning)
         answer = truth.answer(ask, script)
         if fault is not None and fault.kind is FaultKind.HALF_TOOL:
-            answer = half_tool(answer)
+            answer = damage.half_tool(answer)
         if not ask.stream:
             body = {
                 Format.ANTHROPIC: anthropic.whole,
@@ -343,15 +293,3 @@ def _frames(answer: Answer, ask: Ask, cutter: Cutter, stamp: Stamp) -> Sequence[
             return list(chat.stream(answer, ask, cutter, stamp))
         case Format.OPENAI_RESPONSES:
             return list(responses.stream(answer, ask, cutter, stamp))
-
-
-def half_tool(answer: Answer) -> Answer:
-    """Return the answer with its last call torn, and the end as if nothing had happened."""
-    parts = list(answer.parts)
-    for index in range(len(parts) - 1, -1, -1):
-        part = parts[index]
-        if isinstance(part, canon.ToolUse):
-            half = part.arguments[: max(1, len(part.arguments) // 2)]
-            parts[index] = msgspec.structs.replace(part, arguments=half)
-            break
-    return msgspec.structs.replace(answer, parts=tuple(parts))
