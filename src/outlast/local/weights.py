@@ -23,6 +23,7 @@ from outlast.local.catalogue import CATALOGUE, DEFAULT, Model
 from outlast.local.sources import Progress, SourceFailed, WeightsError
 
 __all__ = [
+    "FINAL",
     "Got",
     "Installed",
     "NoSpace",
@@ -65,6 +66,10 @@ class WrongHash(WeightsError):
         )
         self.expected = model.sha256
         self.actual = actual
+
+
+FINAL = (UnknownModel, NoSpace, WrongHash)
+"""Trying again by itself cannot help; somebody has to do something."""
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -131,6 +136,7 @@ def get(
         partial = folder / f"{model.file_name}.partial"
         if isinstance(source, Path) or (source is not None and source not in PLACES):
             return _take_file(model, Path(source), partial, target, progress)
+        sources.remove_leftovers(folder)
         _need_space(folder, model, partial)
         places = PLACES if source is None else (str(source),)
         return _fetch(model, places, partial, target, progress, pip_args, stop)
@@ -298,7 +304,9 @@ def use(name: str, folder: Path, catalogue: Sequence[Model] = CATALOGUE) -> Path
     return path
 
 
-def chosen(folder: Path, catalogue: Sequence[Model] = CATALOGUE) -> Path | None:
+def chosen(
+    folder: Path, catalogue: Sequence[Model] = CATALOGUE, default: str = DEFAULT.name
+) -> Path | None:
     """Return the file that answers: the one that `use` chose, else the default, else any known.
 
     None where there is no file. A choice whose file is gone counts as no choice.
@@ -308,7 +316,7 @@ def chosen(folder: Path, catalogue: Sequence[Model] = CATALOGUE) -> Path | None:
         path = Path(choice.read_text(encoding="utf-8").strip())
         if path.is_file():
             return path
-    ordered = sorted(catalogue, key=lambda model: model.name != DEFAULT.name)
+    ordered = sorted(catalogue, key=lambda model: model.name != default)
     for model in ordered:
         path = folder / model.file_name
         if path.is_file():
