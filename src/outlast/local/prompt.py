@@ -94,6 +94,10 @@ def rebuild(request: Request, limits: Limits) -> Rebuilt:
     if unusable:
         notes.append(f"{unusable} tools left out that the local model cannot use")
     calls = plan(request)
+    if calls is not None and conversation and conversation[-1].role == "assistant":
+        # The client began the answer itself (a prefill): the engine goes on from there, in text.
+        calls = None
+        notes.append("tools left out: the answer was begun as text")
     identity = words.IDENTITY[language]
     budget = limits.prompt_tokens
 
@@ -155,7 +159,10 @@ def _assembled(
 ) -> Rebuilt:
     parts = [*system, calls.instructions if calls else ""]
     head = Message("system", (Text("\n\n".join(part for part in parts if part)),))
-    messages = (head, *(calls.examples if calls else ()), *turns.merged(conversation))
+    talk = turns.merged(conversation)
+    # Examples end with an answer: they would run into a conversation that begins with one.
+    shown = calls.examples if calls and talk and talk[0].role == "user" else ()
+    messages = (head, *shown, *talk)
     plain = msgspec.structs.replace(request, messages=messages, tools=(), tool_choice=None)
     if calls is not None:
         plain = without_tools(plain, calls)
