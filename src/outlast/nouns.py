@@ -69,6 +69,8 @@ class Outcome(StrEnum):
     CALLER_ERROR = "caller_error"
     OURS = "ours"
     CLIENT_GONE = "client_gone"
+    MISFIT = "misfit"
+    """It answered, but its continuation did not join what another had begun."""
 
 
 class Scope(StrEnum):
@@ -150,6 +152,19 @@ class Attempt(msgspec.Struct, frozen=True):
     """The upstream's own request id, for its support desk."""
 
 
+class Resumption(msgspec.Struct, frozen=True):
+    """Where one attempt's answer broke off in sight of the client, and who went on."""
+
+    at_char: int
+    broken: str
+    """Candidate that broke off."""
+    resumed: str
+    """Candidate that went on; empty where the answer could be finished without one."""
+    how: str
+    """exact · prefill · instruct · restart · finished"""
+    reason: str
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """What happened to one exchange, to its last byte. Never any content."""
 
@@ -172,3 +187,4 @@ class Receipt(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     """Request fields without an equivalent at the serving upstream."""
     error: str = ""
+    resumptions: tuple[Resumption, ...] = ()

@@ -9,6 +9,7 @@ import msgspec
 
 from outlast.config import RetrySettings, TimeoutSettings
 from outlast.gateway.asked import Asked, Prepared
+from outlast.gateway.capability import Ability, ability_of
 from outlast.gateway.events import (
     Abandon,
     Close,
@@ -128,9 +129,19 @@ class TestPrepare:
 
     __test__ = False
 
-    def __init__(self, asked: Asked, refuses: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        asked: Asked,
+        refuses: tuple[str, ...] = (),
+        request: Request | None = None,
+        continuation: str = "exact",
+    ) -> None:
         self._asked = asked
         self._refuses = refuses
+        self._continuation = continuation
+        self._request = request or Request(model=asked.model, messages=(), origin=asked.format)
+        self.partials: list[tuple[str, str, str | None]] = []
+        """Who was asked to go on, from what, and how."""
 
     def __call__(self, candidate: Candidate) -> Prepared:
         if candidate.upstream in self._refuses:
@@ -146,7 +157,17 @@ class TestPrepare:
         )
 
     def writer_request(self) -> Request:
-        return Request(model=self._asked.model, messages=(), origin=self._asked.format)
+        return self._request
+
+    def parsed(self) -> Request | None:
+        return self._request
+
+    def ability(self, candidate: Candidate) -> Ability:
+        return ability_of(candidate, self._continuation)
+
+    def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
+        self.partials.append((candidate.upstream, partial, ability.how))
+        return self(candidate)
 
 
 def exchange(
@@ -156,6 +177,8 @@ def exchange(
     retry: RetrySettings | None = None,
     timeouts: TimeoutSettings | None = None,
     refuses: tuple[str, ...] = (),
+    request: Request | None = None,
+    continuation: str = "exact",
 ) -> Exchange:
     chosen = tuple(c if isinstance(c, Candidate) else candidate(c) for c in candidates)
     asked = Asked(
@@ -176,7 +199,7 @@ def exchange(
         timeouts={c.upstream: timeouts or TimeoutSettings() for c in chosen},
         retry=retry or RetrySettings(same_upstream_max=0),
     )
-    prepare = TestPrepare(asked, refuses)
+    prepare = TestPrepare(asked, refuses, request, continuation)
     speaker = Speaker(CODECS[form], prepare.writer_request)
     return Exchange(plan, prepare, CODECS, speaker, RetryBudget(0.2, 3))
 

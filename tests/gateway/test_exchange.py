@@ -244,7 +244,7 @@ def test_a_tool_call_whose_arguments_are_not_json_is_torn() -> None:
         play(exchange("anthropic", "bedrock"))
         << ("open", 0, "anthropic")
         >> head(0)
-        >> data(0, START + tool_start(0) + arguments('{"path":', 0) + stop_of(0))
+        >> data(0, START + tool_start(0) + arguments('{"path":', 0) + stop_of(0) + DELTA)
         << ("observe", "anthropic", "broken_stream")
         << ("abandon", 0)
         << ("open", 1, "bedrock")
@@ -342,7 +342,7 @@ def test_a_refused_credential_is_not_tried_twice_in_one_exchange() -> None:
 
 
 def test_a_failure_after_the_first_word_is_told_and_never_ends_cleanly() -> None:
-    machine = exchange("anthropic")
+    machine = exchange("anthropic", continuation="none")
     driver = Driver(machine)
     driver.feed(head)
     driver.feed(lambda n: data(n, START + TEXT_START + HELLO))
@@ -390,7 +390,7 @@ def test_silence_before_content_moves_on_after_the_first_byte_time_out() -> None
 
 def test_a_stall_after_content_is_told() -> None:
     timeouts = TimeoutSettings(stall_s=30)
-    driver = Driver(exchange("anthropic", "bedrock", timeouts=timeouts))
+    driver = Driver(exchange("anthropic", "bedrock", timeouts=timeouts, continuation="none"))
     driver.feed(head)
     driver.feed(lambda n: data(n, START + TEXT_START + HELLO, 2))
     driver.feed(lambda _: TimerFired("watch", 31))
@@ -596,7 +596,7 @@ def test_an_answer_of_another_format_is_spoken_in_the_clients() -> None:
 
 def test_done_without_a_finish_reason_is_not_a_finished_answer() -> None:
     openai = candidate("openai", Kind.OPENAI_CHAT)
-    driver = Driver(exchange(openai, form=Format.OPENAI_CHAT))
+    driver = Driver(exchange(openai, form=Format.OPENAI_CHAT, continuation="none"))
     driver.feed(head)
     driver.feed(lambda n: data(n, chunk({"role": "assistant", "content": "hi"})))
     driver.feed(lambda n: data(n, DONE))

@@ -88,6 +88,14 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
         TimeoutSettings | None,
         Meta(description="Time-outs of this upstream that differ from `[timeouts]`."),
     ] = None
+    continuation: Annotated[
+        Literal["auto", "exact", "prefill", "instruct", "none"],
+        Meta(
+            description="How it goes on with an answer that another upstream began: `exact` "
+            "(vLLM, llama.cpp), `prefill` (a last turn by the assistant), `instruct` (it is "
+            "asked to), `none`. `auto`: by the table of models."
+        ),
+    ] = "auto"
     ca_file: Annotated[str, Meta(description="Certificates (PEM) to trust for this upstream.")] = ""
     verify: Annotated[
         bool,

@@ -195,6 +195,14 @@ class RetrySettings(msgspec.Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[
         int, Meta(ge=1, le=50, description="Attempts of one request, over all upstreams.")
     ] = 6
+    resumptions_max: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=50,
+            description="How often one answer may change its upstream in sight of the client.",
+        ),
+    ] = 6
     budget_share: Annotated[
         float,
         Meta(

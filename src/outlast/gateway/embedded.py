@@ -66,9 +66,15 @@ class Embedded:
         self._leaving: set[asyncio.Task[None]] = set()
         """Places being given back: a task that nobody holds may be collected before it ran."""
 
-    def prepare(self, request: Request, candidate: Candidate, exchange_id: str) -> Prepared:
-        """Return the engine's call: the request rebuilt for a small model on a slow machine."""
-        made = upstream.prepare(request, self._engine.limits, exchange_id, candidate.model)
+    def prepare(
+        self, request: Request, candidate: Candidate, exchange_id: str, partial: str = ""
+    ) -> Prepared:
+        """Return the engine's call: the request rebuilt for a small model on a slow machine.
+
+        `partial`: the beginning of an answer, from whose last character it goes on.
+        """
+        limits = self._engine.limits
+        made = upstream.prepare(request, limits, exchange_id, candidate.model, partial)
         return Prepared(
             candidate=candidate,
             path=made.path,

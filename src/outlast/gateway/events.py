@@ -110,6 +110,12 @@ class Observe(msgspec.Struct, frozen=True):
     """None when it went well."""
 
 
+class Warm(msgspec.Struct, frozen=True):
+    """The current attempt looks stalled: get a connection to this candidate ready."""
+
+    candidate: Candidate
+
+
 class Settle(msgspec.Struct, frozen=True):
     """Record the exchange, before its last bytes go out."""
 
@@ -124,5 +130,14 @@ class Close(msgspec.Struct, frozen=True):
 
 
 Command = (
-    OpenAttempt | Abandon | SetTimer | SendHead | Forward | SendReply | Observe | Settle | Close
+    OpenAttempt
+    | Abandon
+    | SetTimer
+    | SendHead
+    | Forward
+    | SendReply
+    | Observe
+    | Warm
+    | Settle
+    | Close
 )

@@ -3,10 +3,10 @@
 The exchange decides; the pump does. Nothing here sleeps, reads a clock or touches a socket.
 
     TRYING ──first content──▶ COMMITTED ──end──▶ DONE
-     │  ▲  ▲                      │
-     │  │  └─retry timer─ WAITING │
-     │  └──next candidate───┐     └──failure──▶ DONE (in-band error, unclean close)
-     └──────failure─────────┘
+     │  ▲  ▲                      │  ▲
+     │  │  └─retry timer─ WAITING │  └─another voice goes on─ RESUMING
+     │  └──next candidate───┐     └──failure──▶ ────────────────┘ │
+     └──────failure─────────┘       DONE (in-band error, unclean close) ◀─ nobody can
 
 The subtle rules:
 * While only held things exist (holding.py) the client has seen nothing of an attempt, and any
@@ -14,6 +14,8 @@ The subtle rules:
   to nothing else.
 * Every OpenAttempt is answered by exactly one Observe, and every exchange by exactly one Settle,
   which stands before the last bytes: what the client holds whole is on record.
+* What was shown is never taken back or said again: resuming.py decides what may follow it,
+  splicer.py makes another attempt's answer follow, and nobody ever closes what is torn.
 * Failing over is not charged to anybody; asking the same upstream again is (limits.py).
 """
 
@@ -27,6 +29,7 @@ import msgspec
 from outlast.config import RetrySettings, TimeoutSettings
 from outlast.gateway import verdicts
 from outlast.gateway.asked import Asked, Prepared, Reply
+from outlast.gateway.capability import INSTRUCT, Ability
 from outlast.gateway.events import (
     Abandon,
     AttemptBroke,
@@ -50,12 +53,16 @@ from outlast.gateway.holding import HoldPolicy, Unit
 from outlast.gateway.leg import Broken, Leg, broke
 from outlast.gateway.limits import RetryBudget
 from outlast.gateway.record import Record
-from outlast.gateway.routing import next_candidate
+from outlast.gateway.resuming import Continue, Finish, FinishTools, Going, Restart, again, decide
+from outlast.gateway.routing import degraded, next_candidate
 from outlast.gateway.speaker import Speaker
-from outlast.nouns import Candidate, Format, Outcome, Scope
+from outlast.gateway.splicer import Misfit, Splicer
+from outlast.nouns import Candidate, Degraded, Format, Outcome, Scope
 from outlast.outcome import Verdict, classify_fault
 from outlast.wire.canon import BadRequest, Request
 from outlast.wire.codec import ApiError, Codec
+from outlast.wire.estimate import estimate_tokens
+from outlast.wire.stream import AnswerEvent, BlockStop, End, MalformedFrame, Stop, StopReason
 
 GRACE_S = 2.0
 """How long the format's last word may take after the model said why it stopped."""
@@ -84,6 +91,15 @@ class Prepare(Protocol):
 
     def writer_request(self) -> Request:
         """What the client's writer has to know of the request."""
+
+    def parsed(self) -> Request | None:
+        """The canonical request; None where it has a form that only its own vendor knows."""
+
+    def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
+        """The call that asks a candidate to go on from `partial`. Raises BadRequest."""
+
+    def ability(self, candidate: Candidate) -> Ability:
+        """How this candidate can go on with somebody else's answer."""
 
 
 class Exchange:
@@ -117,6 +133,8 @@ class Exchange:
         self._spoke_at = 0.0
         self._started_at = 0.0
         self._head_sent = False
+        self._going_on: Going | None = None
+        self._resumptions = 0
         self.done = False
 
     # -- the interface --------------------------------------------------------------------------
@@ -159,6 +177,8 @@ class Exchange:
                     return self._broke(leg, Broken(classify_fault(fault)), now)
         except Broken as broken:
             return self._failed(broken, event.now)
+        except (MalformedFrame, ValueError) as error:
+            return self._failed(broke("malformed", str(error)[:200]), event.now)
 
     # -- an attempt's answer --------------------------------------------------------------------
 
@@ -188,13 +208,16 @@ class Exchange:
         commands: list[Command] = []
         prepared = self._prepared
         assert prepared is not None
-        if not self._record.committed:
-            self._record.committed = True
-            self._speaker.begin(same_format=prepared.same_format)
-            if not self._head_sent:
-                self._head_sent = True
-                commands.append(SendHead(200, self._stream_headers(leg)))
-        data = self._speaker.say(units)
+        if self._going_on is not None:
+            data = self._go_on(self._going_on, units)
+        else:
+            if not self._record.committed:
+                self._speaker.begin(same_format=prepared.same_format)
+            data = self._speaker.say(units)
+        self._record.committed = True
+        if not self._head_sent:
+            self._head_sent = True
+            commands.append(SendHead(200, self._stream_headers(leg)))
         self._spoke_at = now
         if not leg.ended:
             return [*commands, Forward(data)] if data else commands
@@ -246,12 +269,12 @@ class Exchange:
         assert leg is not None
         observe = self._record.attempt(candidate, leg, broken.verdict, now)
         left: list[Command] = [observe, Abandon(self._attempt)]
-        if self._record.committed and broken.units:
+        if self._record.committed and broken.units and self._going_on is None:
             left.insert(0, Forward(self._speaker.say(broken.units)))
         self._tried.append((candidate, broken.verdict))
         self._leg = None
         if self._record.committed:
-            return left + self._end_broken(broken.verdict, now)
+            return left + self._resume(candidate, broken.verdict, now)
         if not broken.verdict.movable:
             return left + self._refuse(broken, leg, now)
         return left + self._next(now)
@@ -266,11 +289,13 @@ class Exchange:
                 break
             self._left.remove(candidate)
             try:
-                prepared = self._prepare(candidate)
+                prepared = self._call(candidate)
             except BadRequest as reason:
                 self._untranslatable = self._untranslatable or reason
                 continue
             return self._open(candidate, prepared, now)
+        if self._going_on is not None:
+            return self._end_broken(self._going_on.verdict, now)
         if in_time and (wait_s := self._retry_wait_s(now)) is not None:
             return [SetTimer("retry", now + wait_s)]
         return self._exhausted(now)
@@ -288,6 +313,91 @@ class Exchange:
         self._life_at = self._content_at = now
         self._record.open(prepared, now)
         return [OpenAttempt(self._attempt, candidate, prepared), SetTimer("watch", self._due())]
+
+    # -- going on after a break in sight of the client --------------------------------------------
+
+    def _resume(self, candidate: Candidate, verdict: Verdict, now: float) -> list[Command]:
+        """The client has seen a part: let somebody go on, finish, or end truthfully."""
+        going_on = self._going_on
+        if going_on is not None and not going_on.heard:
+            if verdict.scope is Scope.REQUEST and going_on.ability.how == "prefill":
+                # It does not take a last turn by the assistant, whatever the table says.
+                going_on.instructed.add(candidate.name)
+                self._left.insert(0, candidate)
+            return self._next(now)
+        transcript = self._speaker.transcript
+        decision = decide(transcript, self._prepare.parsed(), self._tokens_left())
+        match decision:
+            case FinishTools():
+                return self._finish_here("tool_use", candidate, verdict, now)
+            case Finish(reason=reason):
+                return self._finish_here(reason, candidate, verdict, now)
+            case Continue() | Restart() if self._resumptions < self._plan.retry.resumptions_max:
+                self._going_on = Going(candidate, verdict, decision)
+                self._left = again(self._plan.candidates, candidate)
+                self._tried = [(candidate, verdict)]
+                return self._next(now)
+            case _:
+                return self._end_broken(verdict, now)
+
+    def _call(self, candidate: Candidate) -> Prepared:
+        """Make this candidate's call, new or going on. Raises BadRequest."""
+        going_on = self._going_on
+        if going_on is None or isinstance(going_on.decision, Restart):
+            return self._prepare(candidate)
+        ability = self._prepare.ability(candidate)
+        if candidate.name in going_on.instructed:
+            ability = INSTRUCT
+        if ability.how is None:
+            raise BadRequest("", "this upstream does not continue answers")
+        going_on.ability = ability
+        return self._prepare.continuing(candidate, going_on.decision.partial, ability)
+
+    def _go_on(self, going_on: Going, units: list[Unit]) -> bytes:
+        """Return what the new voice says, made to follow the old one. Raises Broken."""
+        candidate = self._candidate
+        assert candidate is not None
+        transcript = self._speaker.transcript
+        splicer = going_on.splicer
+        if splicer is None:
+            same_block = (
+                going_on.ability.how != "instruct"
+                or self._asked.format is not Format.ANTHROPIC
+                or degraded(candidate, going_on.candidate) in {Degraded.NONE, Degraded.OTHER_HOST}
+            )
+            splicer = going_on.splicer = Splicer(
+                transcript, going_on.ability.how or "instruct", same_block=same_block
+            )
+        try:
+            events = splicer.feed([event for unit in units for event in unit.events])
+        except Misfit as error:
+            raise Broken(Verdict(Outcome.MISFIT, Scope.MODEL, str(error))) from error
+        if going_on.heard or not events:
+            return self._speaker.voice(events)
+        going_on.heard = True
+        self._resumptions += 1
+        truth = self._record.resumed(going_on, candidate, len(transcript.text))
+        return self._speaker.seam(truth) + self._speaker.voice([*splicer.opening(), *events])
+
+    def _finish_here(
+        self, reason: StopReason, candidate: Candidate, verdict: Verdict, now: float
+    ) -> list[Command]:
+        """What was shown is a valid whole: end it, and say on record who did."""
+        self.done = True
+        transcript = self._speaker.transcript
+        truth = self._record.finished(candidate, verdict, len(transcript.text))
+        data = self._speaker.seam(truth)
+        opened = transcript.open_block
+        closing: list[AnswerEvent] = [BlockStop(opened.index)] if opened is not None else []
+        data += self._speaker.voice([*closing, Stop(reason), End()])
+        settle = Settle(self._record.receipt("ok", 200, now))
+        return [settle, Forward(data), Close(clean=True)]
+
+    def _tokens_left(self) -> int | None:
+        request = self._prepare.parsed()
+        if request is None or request.max_tokens is None:
+            return None
+        return request.max_tokens - estimate_tokens(self._speaker.transcript.text)
 
     def _retry_wait_s(self, now: float) -> float | None:
         """How long to wait before asking a tried upstream again; None: not worth it."""

@@ -14,15 +14,19 @@ import msgspec
 
 from outlast.config import Settings
 from outlast.gateway.asked import Asked, Prepared
+from outlast.gateway.capability import Ability, ability_of
+from outlast.gateway.resuming import instruction
 from outlast.nouns import Candidate, Format, Kind
 from outlast.wire import anthropic
 from outlast.wire.canon import JSON, BadRequest, Request
 from outlast.wire.codec import Codec
+from outlast.wire.estimate import estimate_tokens
+from outlast.wire.extend import Addition, extend_body, extend_request, marked
 from outlast.wire.splice import replace_model
 from outlast.wire.stops import EMULATED_STOP
 
-LocalPrepare = Callable[[Request, Candidate, str], Prepared]
-"""(request, candidate, exchange id) → the embedded model's call."""
+LocalPrepare = Callable[[Request, Candidate, str, str], Prepared]
+"""(request, candidate, exchange id, partial answer) → the embedded model's call."""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -79,10 +83,10 @@ class Preparer:
     def __call__(self, candidate: Candidate) -> Prepared:
         """Return the call. Raises BadRequest, naming the field, where it cannot be carried."""
         if candidate.kind is Kind.LOCAL:
-            return self._local(self.request(), candidate, self._asked.id)
+            return self._local(self.request(), candidate, self._asked.id, "")
         if candidate.kind.wire is self._asked.format:
             return self._passed(candidate)
-        return self._translated(candidate)
+        return self._translated(candidate, self.request())
 
     def request(self) -> Request:
         """Return the canonical request. Raises BadRequest."""
@@ -95,6 +99,47 @@ class Preparer:
         """Return the request of a token count, which may lack what an answer needs."""
         return anthropic.parse_prompt(decode_object(self._asked.body))
 
+    def parsed(self) -> Request | None:
+        """Return the canonical request; None where it cannot be parsed."""
+        try:
+            return self.request()
+        except BadRequest:
+            return None
+
+    def ability(self, candidate: Candidate) -> Ability:
+        """Return how this candidate can go on with somebody else's answer."""
+        upstream = self._settings.upstreams[candidate.upstream]
+        request = self.parsed()
+        reasoning = request.reasoning if request is not None else None
+        thinking = reasoning is not None and reasoning.mode != "off"
+        return ability_of(candidate, upstream.continuation, thinking=thinking)
+
+    def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
+        """Return the call that asks a candidate to go on. Raises BadRequest."""
+        request = self.request()
+        limit = request.max_tokens
+        if limit is not None:
+            limit = max(1, limit - estimate_tokens(partial))
+        if candidate.kind is Kind.LOCAL:
+            shorter = msgspec.structs.replace(request, max_tokens=limit)
+            return self._local(shorter, candidate, self._asked.id, partial)
+        instructed = ability.how == "instruct"
+        addition = Addition(
+            partial=partial if instructed else partial.rstrip(),
+            instruction=instruction(partial) if instructed else "",
+            max_tokens=limit,
+            marks=ability.marks,
+            fields=ability.fields,
+        )
+        if candidate.kind.wire is self._asked.format:
+            body = decode_object(self._asked.body)
+            extended = extend_body(self._asked.format, body, addition)
+            return self._passed(candidate, msgspec.json.encode(extended))
+        extended_request = extend_request(request, addition)
+        if "thinking" in ability.fields:
+            extended_request = msgspec.structs.replace(extended_request, reasoning=None)
+        return self._translated(candidate, extended_request, addition)
+
     def writer_request(self) -> Request:
         """Return the parsed request, or the little that is known where none was needed."""
         if self._request is not None:
@@ -102,10 +147,10 @@ class Preparer:
         asked = self._asked
         return Request(model=asked.model, messages=(), origin=asked.format, stream=asked.stream)
 
-    def _passed(self, candidate: Candidate) -> Prepared:
+    def _passed(self, candidate: Candidate, extended: bytes | None = None) -> Prepared:
         asked = self._asked
         upstream = self._settings.upstreams[candidate.upstream]
-        body = asked.body
+        body = extended or asked.body
         if candidate.model != asked.model:
             body = replace_model(body, asked.model, candidate.model)
         headers = {
@@ -125,12 +170,16 @@ class Preparer:
             same_format=True,
         )
 
-    def _translated(self, candidate: Candidate) -> Prepared:
+    def _translated(
+        self, candidate: Candidate, request: Request, addition: Addition | None = None
+    ) -> Prepared:
         asked = self._asked
         upstream = self._settings.upstreams[candidate.upstream]
         codec = self._codecs[candidate.kind.wire]
-        request = msgspec.structs.replace(self.request(), model=candidate.model)
-        rendered = codec.render_request(request)
+        rendered = codec.render_request(msgspec.structs.replace(request, model=candidate.model))
+        body = rendered.body
+        if addition is not None and not addition.instruction:
+            body = marked(body, addition)
         headers = {name: asked.headers[name] for name in _TRANSLATED if name in asked.headers}
         headers |= {"content-type": "application/json", "accept-encoding": "identity"}
         headers["accept"] = "text/event-stream" if asked.stream else "application/json"
@@ -138,7 +187,7 @@ class Preparer:
             candidate=candidate,
             path=url_path(upstream.base_url, candidate.kind, codec.path),
             headers=headers | _lower(rendered.headers) | _lower(upstream.headers),
-            body=msgspec.json.encode(rendered.body),
+            body=msgspec.json.encode(body),
             reader=codec.reader(),
             streamed=asked.stream,
             same_format=False,

@@ -10,10 +10,20 @@ from outlast.gateway.asked import Asked, Prepared
 from outlast.gateway.events import Observe
 from outlast.gateway.holding import Unit
 from outlast.gateway.leg import Leg
+from outlast.gateway.resuming import Going, Restart
 from outlast.gateway.routing import degraded
-from outlast.nouns import Attempt, Candidate, Degraded, Observation, Outcome, Receipt, Scope
+from outlast.nouns import (
+    Attempt,
+    Candidate,
+    Degraded,
+    Observation,
+    Outcome,
+    Receipt,
+    Resumption,
+    Scope,
+)
 from outlast.outcome import Verdict
-from outlast.wire.canon import Request
+from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
 from outlast.wire.stream import AnswerEvent
 
@@ -26,6 +36,7 @@ class Record:
         self._plan = plan
         self._asked: Asked = plan.asked
         self._attempts: list[Attempt] = []
+        self._resumptions: list[Resumption] = []
         self._started_at = 0.0
         self._attempt_at = 0.0
         self._first_content_s: float | None = None
@@ -97,6 +108,27 @@ class Record:
         )
         return Observe(candidate, observation, verdict)
 
+    def resumed(self, going_on: Going, candidate: Candidate, at_char: int) -> JSON:
+        """Note a seam; return the truth about it for the stream."""
+        how: str = going_on.ability.how or "instruct"
+        if isinstance(going_on.decision, Restart):
+            how = "restart"
+        self._served_by = candidate
+        return self._seam(going_on.candidate, candidate.name, how, going_on.verdict, at_char)
+
+    def finished(self, candidate: Candidate, verdict: Verdict, at_char: int) -> JSON:
+        """Note that what was shown was ended as a whole by us."""
+        return self._seam(candidate, "", "finished", verdict, at_char)
+
+    def _seam(
+        self, broken: Candidate, resumed: str, how: str, verdict: Verdict, at_char: int
+    ) -> JSON:
+        reason = f"{verdict.outcome}: {verdict.evidence}"
+        self._resumptions.append(Resumption(at_char, broken.name, resumed, how, reason))
+        event = "resumed" if resumed else "finished_by_gateway"
+        truth: JSON = {"event": event, "from": broken.name, "to": resumed, "how": how}
+        return truth | {"reason": verdict.outcome.value, "at_char": at_char}
+
     def receipt(self, outcome: str, status: int, now: float, error: str = "") -> Receipt:
         served = self._served_by
         return Receipt(
@@ -115,6 +147,7 @@ class Record:
             attempts=tuple(self._attempts),
             dropped=self._dropped if served is not None else (),
             error=error,
+            resumptions=tuple(self._resumptions),
         )
 
     def identity(self) -> dict[str, str]:

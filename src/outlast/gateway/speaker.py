@@ -1,19 +1,27 @@
 """What the client hears, in its own dialect. Pure.
 
-Same format on both sides: the upstream's frames go through as they are. Otherwise the client's
-writer renders what they mean. Either way a transcript of what was said is kept, so that an error
-or a missing end can be written in the voice the client has been hearing.
+Same format on both sides: the upstream's frames go through as they are. Otherwise, and after a
+seam, the client's writer renders what they mean. Either way a transcript of what was said is
+kept, so that an error, a missing end or another voice can go on where the client stands.
+
+The truth about a seam is told where the official SDKs bear it (continuity.md 1.1, "SDK matrix"):
+Anthropic's clients skip a `ping` with more in it and unknown fields; OpenAI's bear comments and
+unknown fields, and no event that they do not know.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from outlast.gateway.holding import Unit
 from outlast.gateway.transcript import Transcript
-from outlast.wire.canon import Request
+from outlast.nouns import Format
+from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
-from outlast.wire.stream import Writer
+from outlast.wire.sse import format_event
+from outlast.wire.stream import AnswerEvent, End, Writer
 
 
 class Speaker:
@@ -22,6 +30,8 @@ class Speaker:
         self._request = request
         self._writer: Writer = codec.writer(request())
         self._through = False
+        self._truth: JSON = {}
+        self._untold = False
         self.transcript = Transcript()
 
     def begin(self, *, same_format: bool) -> None:
@@ -30,18 +40,44 @@ class Speaker:
         self._writer = self._codec.writer(self._request())
 
     def say(self, units: list[Unit]) -> bytes:
-        """Return the bytes of these units for the client."""
+        """Return the bytes of these units for the client.
+
+        Raises MalformedFrame where the upstream's events make no legal stream.
+        """
+        if not self._through:
+            return self.voice([event for unit in units for event in unit.events])
         out: list[bytes] = []
         for unit in units:
-            if self._through and unit.raw:
-                out.append(unit.raw)
-                self.transcript.note(unit.events, unit.raw)
-            elif self._through:
-                # Nothing of the upstream's: the format's last word, which it did not say.
-                out.append(self._codec.last_word)
-            else:
-                out += [self._writer.write(event) for event in unit.events]
-                self.transcript.note(unit.events, b"")
+            # Nothing of the upstream's: the format's last word, which it did not say.
+            out.append(unit.raw or self._codec.last_word)
+            self.transcript.note(unit.events, unit.raw)
+        return b"".join(out)
+
+    def seam(self, truth: JSON) -> bytes:
+        """From here on another voice speaks; return the frame that says so.
+
+        `truth` is repeated on the stream's last event, and on the next frame where the dialect
+        has no event to put it in.
+        """
+        if self._through:
+            self._writer = self._caught_up()
+            self._through = False
+        self._truth, self._untold = truth, True
+        if self._codec.format is Format.ANTHROPIC:
+            self._untold = False
+            return format_event(msgspec.json.encode({"type": "ping", "outlast": truth}), "ping")
+        return b": outlast " + msgspec.json.encode(truth) + b"\n\n"
+
+    def voice(self, events: list[AnswerEvent]) -> bytes:
+        """Return canonical events as the client's frames. Raises MalformedFrame."""
+        out: list[bytes] = []
+        for event in events:
+            frames = self._writer.write(event)
+            if self._truth and frames and (self._untold or isinstance(event, End)):
+                frames = _told(frames, self._truth, last=isinstance(event, End))
+                self._untold = False
+            out.append(frames)
+        self.transcript.note(events, b"")
         return b"".join(out)
 
     def keepalive(self) -> bytes:
@@ -61,3 +97,26 @@ class Speaker:
         if resume is not None and self.transcript.sequence is not None:
             resume(self.transcript.sequence + 1)
         return writer
+
+
+_OBJECT = b"data: {"
+
+
+def _told(frames: bytes, truth: JSON, *, last: bool) -> bytes:
+    """Put the truth into a frame as a field that every client skips.
+
+    Of the frames that end a stream it is the first one, `message_delta` or the chunk with the
+    finish reason; of a Responses stream the terminal event, whose metadata says it too.
+    """
+    marker = _OBJECT + b'"type":"response.'
+    if not last or marker not in frames:
+        field = b'"outlast":' + msgspec.json.encode(truth) + b","
+        return frames.replace(_OBJECT, _OBJECT + field, 1)
+    head, data = frames[: frames.rindex(_OBJECT) + 6], frames[frames.rindex(_OBJECT) + 6 :]
+    event = msgspec.json.decode(data)
+    event["outlast"] = truth
+    response = event.get("response")
+    if isinstance(response, dict):
+        text = msgspec.json.encode(truth).decode()[:512]
+        response["metadata"] = {**(response.get("metadata") or {}), "outlast": text}
+    return head + msgspec.json.encode(event) + b"\n\n"

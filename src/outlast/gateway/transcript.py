@@ -1,8 +1,14 @@
-"""What the client has been told of an answer, merged into few events. Pure."""
+"""What the client has been told of an answer, merged into few events. Pure.
+
+It is what a second voice needs to go on: which blocks there are, which is open, which text was
+said. Consecutive deltas of one kind are kept as pieces and joined when somebody asks.
+"""
 
 from __future__ import annotations
 
 import re
+
+import msgspec
 
 from outlast.wire.stream import (
     AnswerEvent,
@@ -20,36 +26,42 @@ from outlast.wire.stream import (
 _SEQUENCE = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 
 _Delta = TextDelta | ThinkingDelta | ArgsDelta | SignatureDelta
+_FIELD = {
+    TextDelta: "text",
+    ThinkingDelta: "text",
+    ArgsDelta: "json",
+    SignatureDelta: "signature",
+}
 
 
 class Transcript:
-    """Consecutive deltas of one kind are kept as pieces and joined when asked for."""
-
     def __init__(self) -> None:
         self._events: list[AnswerEvent] = []
         self._pieces: list[str] = []
-        self._kind: type[_Delta] | None = None
-        self._index = 0
+        self._last: _Delta | None = None
         self._last_raw = b""
+        self.open_block: BlockStart | None = None
+        """The block that was begun and not ended, if any."""
+        self.blocks: list[BlockStart] = []
+        self.stop: Stop | None = None
+        self.start: Start | None = None
 
     def note(self, events: list[AnswerEvent], raw: bytes) -> None:
+        """Take in what was said; `raw` as it passed through, or nothing."""
         if raw:
             self._last_raw = raw
         for event in events:
             match event:
-                case TextDelta(index=index, text=text):
-                    self._piece(TextDelta, index, text)
-                case ThinkingDelta(index=index, text=text):
-                    self._piece(ThinkingDelta, index, text)
-                case ArgsDelta(index=index, json=text):
-                    self._piece(ArgsDelta, index, text)
-                case SignatureDelta(index=index, signature=text):
-                    self._piece(SignatureDelta, index, text)
+                case TextDelta(text=text) | ThinkingDelta(text=text) | ArgsDelta(json=text):
+                    self._piece(event, text)
+                case SignatureDelta(signature=text):
+                    self._piece(event, text)
                 case Ping():
                     pass
                 case _:
                     self._flush()
                     self._events.append(event)
+                    self._mark(event)
 
     def events(self) -> list[AnswerEvent]:
         """Return what was said, each run of deltas as one."""
@@ -68,31 +80,34 @@ class Transcript:
         return int(found[-1]) if found else None
 
     @property
-    def start(self) -> Start | None:
-        return next((event for event in self._events if isinstance(event, Start)), None)
+    def next_index(self) -> int:
+        """The index that the next block has to have."""
+        return max((block.index for block in self.blocks), default=-1) + 1
 
-    @property
-    def open_block(self) -> BlockStart | None:
-        """The block that was begun and not ended, if any."""
-        opened: BlockStart | None = None
-        for event in self._events:
-            if isinstance(event, BlockStart):
-                opened = event
-            elif isinstance(event, BlockStop):
-                opened = None
-        return opened
+    def _mark(self, event: AnswerEvent) -> None:
+        match event:
+            case BlockStart():
+                self.open_block = event
+                self.blocks.append(event)
+            case BlockStop():
+                self.open_block = None
+            case Start():
+                self.start = self.start or event
+            case Stop():
+                self.stop = event
+            case _:
+                pass
 
-    @property
-    def stop(self) -> Stop | None:
-        return next((event for event in self._events if isinstance(event, Stop)), None)
-
-    def _piece(self, kind: type[_Delta], index: int, text: str) -> None:
-        if kind is not self._kind or index != self._index:
+    def _piece(self, event: _Delta, text: str) -> None:
+        last = self._last
+        if last is None or type(event) is not type(last) or event.index != last.index:
             self._flush()
-            self._kind, self._index = kind, index
+            self._last = event
         self._pieces.append(text)
 
     def _flush(self) -> None:
-        if self._kind is not None and self._pieces:
-            self._events.append(self._kind(self._index, "".join(self._pieces)))
-        self._kind, self._pieces = None, []
+        if self._last is not None and self._pieces:
+            joined = {_FIELD[type(self._last)]: "".join(self._pieces)}
+            self._events.append(msgspec.structs.replace(self._last, **joined))
+            self._pieces = []
+        self._last = None

@@ -1,0 +1,91 @@
+"""How a model can go on with an answer that another one began. Pure, a table with sources.
+
+exact      the engine continues the very characters: the embedded model, llama.cpp, vLLM
+prefill    the API takes a last turn by the assistant and goes on from it
+instruct   it is asked to, in a turn of its own, and a filter joins the seam (seam.py)
+none       it is never asked to
+
+The configuration has the last word: `continuation` of an upstream.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from outlast.gateway.seam import Continuation
+from outlast.nouns import Candidate, Kind
+from outlast.wire.anthropic.models import traits_of
+from outlast.wire.canon import JSON
+
+
+class Ability(msgspec.Struct, frozen=True):
+    """`marks` and `fields` are what the vendor wants said; see wire/extend.py."""
+
+    how: Continuation | None
+    marks: JSON = {}
+    fields: JSON = {}
+    source: str = ""
+
+
+EXACT_LOCAL = Ability("exact", source="our own engine, prefill_assistant; tried November 2026")
+EXACT_ENGINE = Ability(
+    "exact",
+    fields={"continue_final_message": True, "add_generation_prompt": False},
+    source="vLLM chat API `continue_final_message`; llama.cpp server continues a last assistant "
+    "turn by default (--prefill-assistant); read November 2026",
+)
+PREFILL_CLAUDE = Ability(
+    "prefill",
+    fields={"thinking": None},
+    source="Anthropic, `Prefill` and `What's new`: models up to 4.5; thinking excludes it; "
+    "read November 2026",
+)
+PREFILL_PREFIX = Ability(
+    "prefill",
+    marks={"prefix": True},
+    source="Mistral `prefix` and DeepSeek `Chat Prefix Completion`; read November 2026",
+)
+INSTRUCT = Ability("instruct", source="any chat model; the seam filter mends its habits")
+NONE = Ability(None, source="the configuration says so")
+
+_PREFIX_MODELS = re.compile(
+    r"(?:^|/)(?:open-)?(?:mistral|mixtral|codestral|devstral|ministral|magistral|deepseek)",
+    re.IGNORECASE,
+)
+
+
+def ability_of(candidate: Candidate, setting: str = "auto", *, thinking: bool = False) -> Ability:
+    """Return how this candidate continues. `setting`: the upstream's `continuation`.
+
+    `thinking`: the request asks for it; where thinking and prefill exclude each other and the
+    model thinks unasked, it is instructed instead.
+    """
+    match setting:
+        case "exact":
+            return EXACT_ENGINE
+        case "prefill":
+            return PREFILL_CLAUDE if candidate.kind is Kind.ANTHROPIC else Ability("prefill")
+        case "instruct":
+            return INSTRUCT
+        case "none":
+            return NONE
+        case _:
+            return _by_table(candidate, thinking=thinking)
+
+
+def _by_table(candidate: Candidate, *, thinking: bool) -> Ability:
+    match candidate.kind:
+        case Kind.LOCAL:
+            return EXACT_LOCAL
+        case Kind.ANTHROPIC:
+            traits = traits_of(candidate.model)
+            claude = "claude" in candidate.model.lower()
+            if traits.prefill and claude and not (thinking and traits.thinks_unasked):
+                return PREFILL_CLAUDE
+            return INSTRUCT
+        case Kind.OPENAI_CHAT if _PREFIX_MODELS.search(candidate.model):
+            return PREFILL_PREFIX
+        case _:
+            return INSTRUCT

@@ -1,0 +1,132 @@
+"""A second voice's events, made to go on where the first broke off. Pure.
+
+The second attempt is a whole answer of its own: with a start, blocks from zero, an end. What
+comes out has no second start, goes on in the open text block where that is honest, numbers its
+blocks after those that were shown, and passes its first text through the seam filter.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from outlast.gateway.seam import Continuation, Misfit, Seam
+from outlast.gateway.transcript import Transcript
+from outlast.nouns import Tokens
+from outlast.wire.stops import StopCutter
+from outlast.wire.stream import (
+    AnswerEvent,
+    BlockStart,
+    BlockStop,
+    End,
+    Start,
+    Stop,
+    TextDelta,
+)
+
+__all__ = ["Misfit", "Splicer"]
+
+
+_THOUGHT = {"thinking", "redacted_thinking"}
+
+
+class Splicer:
+    """One per continuing attempt. `opening` first, then `feed` its events."""
+
+    def __init__(
+        self,
+        transcript: Transcript,
+        how: Continuation,
+        *,
+        same_block: bool,
+        mid_word: bool = False,
+        stops: tuple[str, ...] = (),
+    ) -> None:
+        self._seam = Seam(transcript.text, how, mid_word=mid_word)
+        self._opened = transcript.open_block
+        self._next = transcript.next_index
+        self._same_block = same_block
+        self._indices: dict[int, int] = {}
+        self._joining: int | None = None
+        """The second voice's block whose text is being joined."""
+        self._joined = not transcript.text
+        self._left_out: set[int] = set()
+        self._cutter = StopCutter(stops) if stops else None
+
+    def opening(self) -> list[AnswerEvent]:
+        """Return what has to be said before the first event: an end of the block left open."""
+        opened = self._opened
+        if opened is None or (opened.kind == "text" and self._same_block):
+            return []
+        self._opened = None
+        return [BlockStop(opened.index)]
+
+    def feed(self, events: list[AnswerEvent]) -> list[AnswerEvent]:
+        """Return these events as the client may hear them. Raises Misfit."""
+        spliced = [out for event in events for out in self._take(event)]
+        if self._cutter is None:
+            return spliced
+        return [kept for event in spliced for kept in self._cutter.feed(event)]
+
+    def _take(self, event: AnswerEvent) -> list[AnswerEvent]:
+        match event:
+            case Start():
+                return []
+            case BlockStart(kind=kind, index=index) if kind in _THOUGHT and not self._joined:
+                # Thinking between two halves of a sentence would tear them apart.
+                self._left_out.add(index)
+                return []
+            case BlockStart():
+                return self._block_start(event)
+            case _ if getattr(event, "index", None) in self._left_out:
+                return []
+            case TextDelta(index=index, text=text) if index == self._joining:
+                shown = self._seam.feed(text)
+                return [TextDelta(self._indices[index], shown)] if shown else []
+            case BlockStop(index=index):
+                return self._block_stop(index)
+            case Stop() | End():
+                return [*self._close_left_open(), event]
+            case _ if hasattr(event, "index"):
+                return [msgspec.structs.replace(event, index=self._indices[event.index])]
+            case _:
+                return [event]
+
+    def _block_start(self, event: BlockStart) -> list[AnswerEvent]:
+        if event.kind == "text" and not self._joined:
+            self._joined = True
+            self._joining = event.index
+            opened, self._opened = self._opened, None
+            if opened is not None:
+                self._indices[event.index] = opened.index
+                return []
+        before = self._close_left_open()
+        self._indices[event.index] = self._next
+        self._next += 1
+        return [*before, msgspec.structs.replace(event, index=self._indices[event.index])]
+
+    def _block_stop(self, index: int) -> list[AnswerEvent]:
+        at = self._indices[index]
+        if index != self._joining:
+            return [BlockStop(at)]
+        self._joining = None
+        rest = self._seam.end()
+        return [*([TextDelta(at, rest)] if rest else []), BlockStop(at)]
+
+    def _close_left_open(self) -> list[AnswerEvent]:
+        """End the first voice's block, which the second has not gone on in."""
+        opened, self._opened = self._opened, None
+        return [BlockStop(opened.index)] if opened is not None else []
+
+
+def merged(first: Tokens | None, last: Tokens) -> Tokens:
+    """Return what an answer of two voices cost: the prompts of both, the outputs of both."""
+    if first is None:
+        return last
+    return Tokens(
+        input=first.input + last.input,
+        output=first.output + last.output,
+        cache_read=first.cache_read + last.cache_read,
+        cache_write=first.cache_write + last.cache_write,
+        reasoning=first.reasoning + last.reasoning,
+        estimated=first.estimated or last.estimated,
+    )
