@@ -5,7 +5,9 @@ argument is a complete-looking command (continuity.md, finding 3). So a stream i
 (one upstream frame and what it means) and units wait here until they are safe:
 
     envelope      message_start, empty blocks, pings      until the first content
-    tool calls    from BlockStart to BlockStop            until the JSON of all of them parses
+    tool calls    from BlockStart to BlockStop            until their JSON parses; one that does
+                                                          not, until the model says that it was
+                                                          cut off by a limit
     thinking      from BlockStart to BlockStop            whole, where another upstream could
                                                           answer instead
     text          at once
@@ -15,6 +17,8 @@ While everything is held the client has seen nothing, and any failure may move o
 """
 
 from __future__ import annotations
+
+import re
 
 import msgspec
 
@@ -27,6 +31,7 @@ from outlast.wire.stream import (
     ForeignDelta,
     Ping,
     Stop,
+    StopReason,
     TextDelta,
     ThinkingDelta,
 )
@@ -42,11 +47,17 @@ class Unit(msgspec.Struct, frozen=True):
 class HoldPolicy(msgspec.Struct, frozen=True):
     hold_tools: bool = True
     hold_thinking: bool = True
+    object_arguments: bool = False
+    """Whether arguments must be an object, as all formats want them that we translate into."""
     limit_bytes: int = 32 << 20
 
 
 class TornToolCall(Exception):
-    """A tool call was closed whose arguments are not JSON: a failure of the attempt."""
+    """A tool call was closed whose arguments are not JSON: a failure of the attempt.
+
+    But where the model itself says that a limit of the caller's cut it off: then no other
+    upstream does better, and no client takes such a call for a whole one.
+    """
 
 
 class HoldLimit(Exception):
@@ -55,6 +66,13 @@ class HoldLimit(Exception):
 
 _TOOLS = ("tool_use", "custom_tool")
 _THINKING = ("thinking", "redacted_thinking")
+_CUT_OFF: frozenset[StopReason] = frozenset({"max_tokens", "context_window", "refusal"})
+_HIDDEN_CALL = re.compile(
+    rb'"tool_calls"\s*:\s*\[\s*\{|"function_call"\s*:\s*\{'
+    rb'|"(?:response\.)?(?:function_call|custom_tool_call)[a-z_.]*"\s*[,}]'
+)
+"""The beginning of a call in a frame that its Reader says nothing of yet: chat completions name
+the tool before its first argument, and Responses items may grow side by side."""
 
 
 class Holder:
@@ -64,6 +82,8 @@ class Holder:
         self._held_bytes = 0
         self._open: BlockStart | None = None
         self._arguments: list[str] = []
+        self._torn: TornToolCall | None = None
+        self._call_hidden = False
         self._content_held = False
         self.committed = False
         """Whether content was released: from then on the client has seen this attempt."""
@@ -83,6 +103,8 @@ class Holder:
             return [unit] if self.committed and not self._held else []
         for event in unit.events:
             self._note(event)
+        if not unit.events and not self._in_call and _HIDDEN_CALL.search(unit.raw):
+            self._call_hidden = True
         self._keep(unit)
         if not self._releasable():
             return []
@@ -95,6 +117,10 @@ class Holder:
         """Whether something waits here."""
         return bool(self._held)
 
+    @property
+    def _in_call(self) -> bool:
+        return self._open is not None and self._open.kind in _TOOLS
+
     def _keep(self, unit: Unit) -> None:
         self._held.append(unit)
         self._held_bytes += len(unit.raw)
@@ -104,10 +130,7 @@ class Holder:
     def _note(self, event: AnswerEvent) -> None:
         match event:
             case BlockStart():
-                self._open = event
-                self._arguments = []
-                if event.kind not in {"text", "thinking"}:
-                    self._content_held = self.content_seen = True
+                self._begin(event)
             case TextDelta(text=text) | ThinkingDelta(text=text):
                 if text:
                     self._content_held = self.content_seen = True
@@ -117,12 +140,24 @@ class Holder:
                 self._close()
             case ForeignDelta():
                 self._content_held = self.content_seen = True
-            case Stop():
+            case Stop(reason=reason):
+                if self._torn is not None and reason not in _CUT_OFF:
+                    raise self._torn
                 self.stopped = self.content_seen = True
             case End():
                 self._content_held = self.content_seen = self.ended = True
             case _:
                 pass
+
+    def _begin(self, block: BlockStart) -> None:
+        if self._torn is not None:
+            raise self._torn  # the model went on: it was not cut off
+        self._open = block
+        self._arguments = []
+        if block.kind in _TOOLS:
+            self._call_hidden = False
+        if block.kind not in {"text", "thinking"}:
+            self._content_held = self.content_seen = True
 
     def _close(self) -> None:
         block, self._open = self._open, None
@@ -132,18 +167,25 @@ class Holder:
         if not arguments.strip():
             return  # a tool without parameters
         try:
-            msgspec.json.decode(arguments.encode())
-        except (msgspec.DecodeError, UnicodeEncodeError) as error:
-            raise TornToolCall(f"the arguments of {block.name!r} are not JSON") from error
+            value = msgspec.json.decode(arguments.encode())
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            self._torn = TornToolCall(f"the arguments of {block.name[:60]!r} are not JSON")
+            return
+        if self._policy.object_arguments and not isinstance(value, dict):
+            raise TornToolCall(f"the arguments of {block.name[:60]!r} are not an object")
 
     def _releasable(self) -> bool:
         if self.ended:
             return True
         if self.stopped or not (self.committed or self._content_held):
             return False
+        if self._torn is not None:
+            return False
+        if self._call_hidden and self._policy.hold_tools:
+            return False
         if self._open is None:
             return True
-        if self._open.kind in _TOOLS:
+        if self._in_call:
             return not self._policy.hold_tools
         if self._open.kind in _THINKING:
             return not self._policy.hold_thinking
@@ -153,4 +195,5 @@ class Holder:
 def _only_signs_of_life(unit: Unit) -> bool:
     if unit.events:
         return all(isinstance(event, Ping) for event in unit.events)
-    return unit.raw.startswith(b":")
+    lines = unit.raw.splitlines()
+    return unit.raw != b"" and all(line[:1] in {b":", b""} for line in lines)

@@ -11,7 +11,7 @@ import msgspec
 
 from outlast.gateway.asked import Prepared
 from outlast.gateway.holding import Holder, HoldLimit, HoldPolicy, TornToolCall, Unit
-from outlast.nouns import Tokens
+from outlast.nouns import Scope, Tokens
 from outlast.outcome import Fault, Verdict, classify_fault, classify_status, retry_after_s
 from outlast.wire.codec import ApiError, Codec
 from outlast.wire.estimate import estimate_tokens
@@ -58,7 +58,8 @@ class Leg:
         self._prepared = prepared
         self._codec = codec
         self._parser = SSEParser()
-        self._holder = Holder(policy)
+        whole_objects = policy.object_arguments or not prepared.same_format
+        self._holder = Holder(msgspec.structs.replace(policy, object_arguments=whole_objects))
         self._body = bytearray()
         self._whole_limit_bytes = whole_limit_bytes
         self._said_chars: list[str] = []
@@ -83,7 +84,8 @@ class Leg:
 
     @property
     def stopped(self) -> bool:
-        return self._holder.stopped
+        """Whether the model finished: only the format's last word, or the usage, is missing."""
+        return self._holder.stopped or getattr(self._prepared.reader, "finished", False)
 
     @property
     def ended(self) -> bool:
@@ -134,15 +136,18 @@ class Leg:
             return [Unit(bytes(self._body), self._whole())]
         if self.ended:
             return []
-        if self.stopped or getattr(self._prepared.reader, "finished", False):
-            # The model finished, only the format's last word is missing: it is added, truthfully.
+        if self.stopped:
+            # What is missing is added, truthfully.
             return self._take(b"", self._missing_end())
         raise broke("eof", "a clean end in the middle" if self.content_seen else "no content")
 
     def estimated(self, prompt_tokens: int) -> Tokens:
         """Tokens as far as known; output that was never counted is estimated and says so."""
-        if self.tokens is not None and self.tokens.output and self.stopped:
+        counted = self.tokens is not None and (self.tokens.output or not self._said_chars)
+        if self.tokens is not None and counted and self._holder.stopped:
             return self.tokens
+        if self.tokens is None and not self._said_chars and not prompt_tokens:
+            return Tokens()  # nothing came, so nothing was counted
         known = self.tokens or Tokens()
         return Tokens(
             input=known.input or prompt_tokens,
@@ -206,7 +211,7 @@ class Leg:
     def _whole(self) -> list[AnswerEvent]:
         try:
             body = msgspec.json.decode(self._body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise broke("malformed", "the body is not JSON, or cut") from error
         if not isinstance(body, dict):
             raise broke("malformed", "the body is not an object")
@@ -228,4 +233,9 @@ class Leg:
             message=error.message,
             retry_after_s=retry_after_s(self.headers, now),
         )
+        if not verdict.movable and body.lstrip()[:1] == b"<":
+            # No API writes pages: something in front of it did, and never read the request.
+            verdict = msgspec.structs.replace(
+                broke("wrong_type", f"HTTP {self.status}").verdict, scope=Scope.MODEL
+            )
         return Broken(verdict, error, body)
