@@ -13,6 +13,7 @@ from outlast.nouns import Outcome, Scope
 from tests.playbook import Playbook
 
 SETTINGS = BreakerSettings()
+NOTHING = [Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS, Outcome.MISFIT]
 OK, OVERLOADED, ERROR, TIMEOUT = (
     Outcome.OK,
     Outcome.OVERLOADED,
@@ -158,7 +159,7 @@ def test_a_probe_that_never_reports_back_is_given_up() -> None:
     )
 
 
-@pytest.mark.parametrize("nothing", [Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS])
+@pytest.mark.parametrize("nothing", NOTHING)
 def test_a_probe_that_says_nothing_makes_room_for_another(nothing: Outcome) -> None:
     assert (
         opened()
@@ -171,7 +172,7 @@ def test_a_probe_that_says_nothing_makes_room_for_another(nothing: Outcome) -> N
     )
 
 
-@pytest.mark.parametrize("nothing", [Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS])
+@pytest.mark.parametrize("nothing", NOTHING)
 def test_what_is_not_the_upstreams_fault_never_opens_it(nothing: Outcome) -> None:
     book = play()
     for at in range(50):

@@ -33,7 +33,8 @@ _FAILURES = {
 }
 _SILENT = {Outcome.CONNECT_FAILED, Outcome.TIMEOUT, Outcome.STALLED}
 """What a network of our own that is gone looks like."""
-_NEUTRAL = {Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS}
+_NEUTRAL = {Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS, Outcome.MISFIT}
+"""What says nothing of the upstream's health; a misfit is a model's habit."""
 
 
 class State(StrEnum):
