@@ -15,9 +15,12 @@ from outlast.accounts.keys import Key
 from outlast.clock import Clock
 from outlast.config import RouteSettings, Settings
 from outlast.gateway.http import Gateway, Refused, Roster, authenticate, new_id
+from outlast.gateway.routing import find_route
 from outlast.gateway.surfaces import SURFACES
 from outlast.gateway.verdicts import reply
 from outlast.nouns import Format, Receipt
+from outlast.store.database import DatabaseUnavailable
+from outlast.store.migrations import SchemaTooNew
 from outlast.wire import CODECS
 from outlast.wire.codec import ApiError
 
@@ -65,11 +68,11 @@ class Api:
     async def models(self, request: Request) -> Response:
         try:
             key = await authenticate(self._roster, dict(request.headers))
+            shown = listed(self._gateway.state.settings, key)
+            if dialect_of(request) is Format.ANTHROPIC:
+                return _json(_anthropic_page(shown, request))
         except Refused as refused:
             return refusal(request, refused)
-        shown = listed(self._gateway.state.settings, key)
-        if dialect_of(request) is Format.ANTHROPIC:
-            return _json(_anthropic_page(shown, request))
         return _json({"object": "list", "data": [_openai_model(route) for route in shown]})
 
     async def model(self, request: Request) -> Response:
@@ -78,11 +81,13 @@ class Api:
             key = await authenticate(self._roster, dict(request.headers))
         except Refused as refused:
             return refusal(request, refused)
-        for route in listed(self._gateway.state.settings, key):
-            if route.model == wanted:
-                shape = dialect_of(request)
-                show = _anthropic_model if shape is Format.ANTHROPIC else _openai_model
-                return _json(show(route))
+        # A name that only a glob matches is a model too: tools look a name up before they use it.
+        route = find_route(self._gateway.state.settings.routes, wanted)
+        if route is not None and wanted and key.permits(wanted):
+            named = msgspec.structs.replace(route, model=wanted)
+            shape = dialect_of(request)
+            show = _anthropic_model if shape is Format.ANTHROPIC else _openai_model
+            return _json(show(named))
         words = f"There is no model {wanted[:100]!r} here. GET /v1/models lists all."
         return refusal(request, Refused(ApiError(404, words, code="model_not_found")))
 
@@ -91,7 +96,14 @@ class Api:
             key = await authenticate(self._roster, dict(request.headers))
         except Refused as refused:
             return refusal(request, refused)
-        found = await self._receipts.find(request.path_params["receipt_id"], key.id)
+        try:
+            found = await self._receipts.find(request.path_params["receipt_id"], key.id)
+        except (DatabaseUnavailable, SchemaTooNew) as error:
+            words = (
+                "Whether there is such a receipt cannot be said now, because the database does "
+                f"not answer: {error} Receipts are not lost meanwhile; ask again later."
+            )
+            return refusal(request, Refused(ApiError(503, words), {"retry-after": "5"}))
         if found is None:
             words = (
                 "There is no receipt with this id for your key. Receipts are kept for "
@@ -194,23 +206,38 @@ def _anthropic_model(route: RouteSettings) -> dict[str, Any]:
 
 
 def _anthropic_page(routes: list[RouteSettings], request: Request) -> dict[str, Any]:
-    """One page as Anthropic's API cuts them: `limit`, `after_id`, `before_id`."""
+    """One page as Anthropic's API cuts them: `limit`, `after_id`, `before_id`. Raises Refused."""
     data = [_anthropic_model(route) for route in routes]
     ids = [model["id"] for model in data]
+    size = _page_size(request.query_params.get("limit", "20"))
     after, before = request.query_params.get("after_id"), request.query_params.get("before_id")
-    if after in ids:
-        data = data[ids.index(after) + 1 :]
-    elif before in ids:
-        data = data[: ids.index(before)]
-    limit = request.query_params.get("limit", "20")
-    size = min(max(int(limit), 1), MODELS_MAX) if limit.isdigit() else 20
-    page = data[:size]
+    if before is not None and after is None:
+        rest = data[: _place(ids, before, "before_id")]
+        page = rest[-size:]
+    else:
+        rest = data if after is None else data[_place(ids, after, "after_id") + 1 :]
+        page = rest[:size]
     return {
         "data": page,
-        "has_more": len(data) > size,
+        "has_more": len(rest) > len(page),
         "first_id": page[0]["id"] if page else None,
         "last_id": page[-1]["id"] if page else None,
     }
+
+
+def _page_size(text: str) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MODELS_MAX:
+        return int(text)
+    words = f"limit is {text[:40]!r}; it must be a number from 1 to {MODELS_MAX}."
+    raise Refused(ApiError(400, words, param="limit"))
+
+
+def _place(ids: list[str], wanted: str, name: str) -> int:
+    # To begin anew with an unknown id would make a client that pages go round for ever.
+    if wanted in ids:
+        return ids.index(wanted)
+    words = f"{name} is {wanted[:100]!r}, which is not a model here. Begin again without {name}."
+    raise Refused(ApiError(400, words, param=name))
 
 
 def _loopback(request: Request) -> bool:
