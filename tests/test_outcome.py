@@ -321,10 +321,10 @@ def test_an_error_inside_a_200_means_the_same_as_its_status(
     (failed,) = CODECS[form].reader().feed(frame)
     assert isinstance(failed, Failed)
     verdict = classify_status(
-        failed.status, type=failed.type, message=failed.message, in_stream=True
+        failed.status, type=failed.type, message=failed.message, in_answer=True
     )
     assert (verdict.outcome, verdict.scope) == expected
-    assert verdict.evidence.endswith("in the stream")
+    assert verdict.evidence.endswith("inside the answer")
     assert "HTTP" not in verdict.evidence  # the status line said 200
 
 

@@ -154,17 +154,17 @@ def classify_status(
     code: str = "",
     message: str = "",
     retry_after_s: float | None = None,
-    in_stream: bool = False,
+    in_answer: bool = False,
 ) -> Verdict:
     """Return what an error status means, with the type, code and message its body gave.
 
-    `in_stream`: the error came inside a 200, and `status` is what the vendor's table makes of
+    `in_answer`: the error came inside a 200, and `status` is what the vendor's table makes of
     its type; 0 where the table does not know it.
     """
     outcome, scope, context = _by_status(status, f"{type} {code}".lower(), message.lower())
     label = code or type
-    if in_stream:
-        evidence = f"{label or 'error'} in the stream"
+    if in_answer:
+        evidence = f"{label or 'error'} inside the answer"
     else:
         evidence = f"HTTP {status} {label}".strip()
     return Verdict(outcome, scope, evidence, retry_after_s, context)

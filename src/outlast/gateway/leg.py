@@ -13,6 +13,7 @@ from outlast.gateway.asked import Prepared
 from outlast.gateway.holding import Holder, HoldLimit, HoldPolicy, TornToolCall, Unit
 from outlast.nouns import Scope, Tokens
 from outlast.outcome import Fault, Verdict, classify_fault, classify_status, retry_after_s
+from outlast.wire.canon import JSON
 from outlast.wire.codec import ApiError, Codec
 from outlast.wire.estimate import estimate_tokens
 from outlast.wire.sse import EndlessEvent, ServerSentEvent, SSEParser
@@ -175,7 +176,7 @@ class Leg:
                 case Failed():
                     raise Broken(
                         classify_status(
-                            event.status, type=event.type, message=event.message, in_stream=True
+                            event.status, type=event.type, message=event.message, in_answer=True
                         ),
                         ApiError(event.status or 500, event.message, event.type),
                     )
@@ -218,9 +219,20 @@ class Leg:
         try:
             events = self._cut(self._codec.parse_answer(body))
         except MalformedFrame as error:
+            self._take(b"", self._failed_inside(body))
             raise broke("malformed", str(error)[:200]) from error
         self._take(b"", events)
         return events
+
+    def _failed_inside(self, body: JSON) -> list[AnswerEvent]:
+        """What a body with an error in the place of an answer means: the same as in a stream."""
+        if not body.get("error"):
+            return []
+        try:
+            events = self._prepared.reader.feed(ServerSentEvent("error", bytes(self._body), b""))
+        except MalformedFrame:
+            return []
+        return [event for event in events if isinstance(event, Failed)]
 
     def _error(self, now: float) -> Broken:
         assert self.status is not None
