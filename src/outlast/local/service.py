@@ -31,7 +31,7 @@ _GUESS_TOKENS_PER_S = 70.0
 """Prefill of the 0.5B model with one thread, as measured (local-model.md); others by size."""
 
 
-class LocalOptions(msgspec.Struct, frozen=True, kw_only=True):
+class LocalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """What `[local]` of the configuration says. `threads` 0: one per usable core."""
 
     model: str = DEFAULT.name
@@ -64,7 +64,7 @@ def _quota() -> str:
         return ""
 
 
-def _own_file(settings: LocalOptions) -> Path | None:
+def _own_file(settings: LocalSettings) -> Path | None:
     return Path(settings.path).expanduser() if settings.path else None
 
 
@@ -74,7 +74,7 @@ class LocalModel:
     def __init__(
         self,
         folder: Path,
-        settings: LocalOptions,
+        settings: LocalSettings,
         *,
         on_state: Callable[[State], None] = lambda _: None,
         catalogue: Sequence[Model] = CATALOGUE,
