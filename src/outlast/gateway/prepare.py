@@ -7,6 +7,7 @@ own that makes its prompt.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -18,10 +19,12 @@ from outlast.gateway.capability import Ability, ability_of
 from outlast.gateway.resuming import instruction
 from outlast.nouns import Candidate, Format, Kind
 from outlast.wire import anthropic
+from outlast.wire.anthropic.repair import without_unsigned_thinking
 from outlast.wire.canon import JSON, BadRequest, Request
 from outlast.wire.codec import Codec
 from outlast.wire.estimate import estimate_tokens
 from outlast.wire.extend import Addition, extend_body, extend_request, marked
+from outlast.wire.openai_responses.repair import without_our_reasoning
 from outlast.wire.splice import replace_model
 from outlast.wire.stops import EMULATED_STOP
 
@@ -49,16 +52,23 @@ _OURS = frozenset(
         "accept-encoding",
         "authorization",
         "x-api-key",
+        "api-key",
+        "x-goog-api-key",
+        # Whose account pays: with our credential, another account's name is refused as a bad key.
+        "openai-organization",
+        "openai-project",
         "cookie",
         "expect",
         "forwarded",
-        "x-forwarded-for",
-        "x-forwarded-host",
-        "x-forwarded-proto",
+        "via",
         "x-real-ip",
+        "true-client-ip",
     }
 )
 """Headers that belong to the connection or to us: the client's credential never leaves here."""
+
+_OUR_PREFIXES = ("outlast-", "x-forwarded-", "cf-")
+"""To us as well: our own, and what proxies in front of us add about the client."""
 
 _TRANSLATED = ("user-agent", "accept-language")
 """The client's headers that mean the same in another vendor's API."""
@@ -150,14 +160,10 @@ class Preparer:
     def _passed(self, candidate: Candidate, extended: bytes | None = None) -> Prepared:
         asked = self._asked
         upstream = self._settings.upstreams[candidate.upstream]
-        body = extended or asked.body
+        body = mended(asked.format, extended or asked.body)
         if candidate.model != asked.model:
             body = replace_model(body, asked.model, candidate.model)
-        headers = {
-            name: value
-            for name, value in asked.headers.items()
-            if name not in _OURS and name not in _HOP_BY_HOP and not name.startswith("outlast-")
-        }
+        headers = passed_headers(asked.headers)
         codec = self._codecs[asked.format]
         path = url_path(upstream.base_url, candidate.kind, codec.path)
         return Prepared(
@@ -196,15 +202,51 @@ class Preparer:
         )
 
 
+def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the client's headers that an upstream of the same format should see.
+
+    Those that `connection` names are for one hop only (RFC 9110, 7.6.1).
+    """
+    one_hop = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    left_out = _OURS | _HOP_BY_HOP | one_hop
+    return {
+        name: value
+        for name, value in headers.items()
+        if name not in left_out and not name.startswith(_OUR_PREFIXES)
+    }
+
+
 def decode_object(body: bytes) -> JSON:
     """Return the body as an object. Raises BadRequest with the place of the first error."""
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadRequest("", f"The body is not valid JSON: {error}") from error
+    except RecursionError as error:
+        raise BadRequest("", "The body is nested too deeply.") from error
     if not isinstance(decoded, dict):
         raise BadRequest("", "The body must be a JSON object.")
     return decoded
+
+
+_UNSIGNED = re.compile(rb'"signature"\s*:\s*""')
+
+
+def mended(form: Format, body: bytes) -> bytes:
+    """Return a body that its vendor will take although another one answered a turn of it.
+
+    Thinking of other vendors, or torn off before its signature, comes back in the history without
+    one, and the whole request would be refused for it. Untouched where there is none.
+    """
+    if form is Format.ANTHROPIC and _UNSIGNED.search(body):
+        decoded = decode_object(body)
+        repaired = without_unsigned_thinking(decoded)
+    elif form is Format.OPENAI_RESPONSES and b'"reasoning"' in body:
+        decoded = decode_object(body)
+        repaired = without_our_reasoning(decoded)
+    else:
+        return body
+    return body if repaired is decoded else msgspec.json.encode(repaired)
 
 
 def url_path(base_url: str, kind: Kind, path: str) -> str:
