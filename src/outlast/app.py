@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import random
 import signal
 import socket
 import sys
@@ -31,7 +32,7 @@ from outlast.config import ConfigError, Settings, reload
 from outlast.config.environ import environment
 from outlast.gateway.api import Api, not_found, wrong_method
 from outlast.gateway.dispatch import Dispatch
-from outlast.gateway.embedded import Embedded, NoEngine
+from outlast.gateway.embedded import Embedded
 from outlast.gateway.events import Observe
 from outlast.gateway.http import Gateway
 from outlast.gateway.ledger import Ledger
@@ -39,6 +40,10 @@ from outlast.gateway.metrics import Metrics
 from outlast.gateway.server import protocol_class
 from outlast.gateway.state import GatewayState
 from outlast.gateway.transport import HttpTransport
+from outlast.local.service import LocalModel
+from outlast.local.service import LocalSettings as LocalModelSettings
+from outlast.local.state import State
+from outlast.progress import ModelProgress
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.journal import Journal
 from outlast.store.migrations import SchemaTooNew
@@ -53,7 +58,12 @@ EXIT_PROBLEM = 1
 class Service:
     """Everything that is alive while the service runs. Built by `running`."""
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        on_state: Callable[[State], None] | None = None,
+    ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
         data = settings.data_path
@@ -68,10 +78,10 @@ class Service:
         )
         self.roster = Roster(self.database, data, clock=self.clock)
         self.bus = MemoryBus()
-        self.state = GatewayState(settings)
+        self.state = GatewayState(settings, random.random)
         self.network = HttpTransport(settings)
-        self.engine = NoEngine()
-        self.embedded = Embedded(self.engine)
+        self.local = _local_model(settings, on_state or (lambda _: None))
+        self.embedded = Embedded(self.local)
         self.transport = Dispatch(self.state, self.network, self.embedded, self.clock)
         self.metrics = Metrics()
         self.first_key: str | None = None
@@ -97,7 +107,7 @@ class Service:
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether requests can be answered, and the state of each part."""
         ledger, roster = self.ledger.state, self.roster.state
-        local = {"state": "absent"}
+        local = self.describe_local()
         remote = [name for name, u in self.settings.upstreams.items() if u.kind.value != "local"]
         able = bool(remote) or local["state"] == "ready"
         known = roster.source != "nowhere"
@@ -109,6 +119,12 @@ class Service:
             "offline": self.state.connectivity.offline(self.clock.monotonic()),
         }
         return able and known, detail
+
+    def describe_local(self) -> dict[str, Any]:
+        if self.local is None:
+            return {"state": "off"}
+        state = self.local.state
+        return {"state": type(state).__name__.lower(), "detail": state.sentence}
 
     def waiting(self) -> int:
         return self.ledger.state.pending
@@ -130,19 +146,40 @@ class Service:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Service]:
+async def running(
+    settings: Settings, on_state: Callable[[State], None] | None = None
+) -> AsyncIterator[Service]:
     """A Service with its background work; gives everything back at the end."""
     async with AsyncExitStack() as stack:
-        service = Service(settings)
+        service = Service(settings, on_state=on_state)
         stack.callback(service.journal.close)
         stack.push_async_callback(service.database.close)
         stack.push_async_callback(service.ledger.close)
         stack.push_async_callback(service.roster.close)
         stack.push_async_callback(service.transport.close)
+        if service.local is not None:
+            stack.push_async_callback(service.local.stop)
+            service.local.start()
         await service.first()
         for work in (service.ledger.run, service.roster.run):
             stack.push_async_callback(_stop, asyncio.create_task(_keep(work)))
         yield service
+
+
+def _local_model(settings: Settings, on_state: Callable[[State], None]) -> LocalModel | None:
+    local = settings.local
+    if not local.enabled:
+        return None
+    chosen = LocalModelSettings(
+        model=local.model,
+        path=str(settings.resolve(local.path)) if local.path else "",
+        threads=local.threads,
+        context_tokens=local.context_tokens,
+        slots=local.slots,
+        queue=local.queue,
+        prefill_budget_s=local.prefill_budget_s,
+    )
+    return LocalModel(settings.models_path, chosen, on_state=on_state)
 
 
 async def _keep(work: Callable[[], Any]) -> None:
@@ -193,8 +230,9 @@ def serve(settings: Settings, *, reload_from: Path | None) -> int:
 
 async def _serve(settings: Settings, reload_from: Path | None) -> int:
     _check_port(settings)
-    async with running(settings) as service:
-        server = Server(uvicorn_config(service), lambda: _greet(service))
+    progress = ModelProgress()
+    async with running(settings, progress.show) as service:
+        server = Server(uvicorn_config(service), lambda: _greet(service, progress))
         _stop_on_signals(server)
         reloading = asyncio.create_task(_watch(service, reload_from))
         try:
@@ -229,9 +267,10 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
         loop.add_signal_handler(number, server.handle_exit, number, None)
 
 
-def _greet(service: Service) -> None:
+def _greet(service: Service, progress: ModelProgress) -> None:
     _print(welcome.greeting(service.settings, service.first_key))
     service.first_key = None
+    progress.begin()
 
 
 def _print(lines: Sequence[str]) -> None:

@@ -69,6 +69,8 @@ class Outcome(StrEnum):
     CALLER_ERROR = "caller_error"
     OURS = "ours"
     CLIENT_GONE = "client_gone"
+    LEFT = "left"
+    """We left it: another attempt was faster, or the answer was complete."""
     MISFIT = "misfit"
     """It answered, but its continuation did not join what another had begun."""
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import msgspec
 
 from outlast.config import RetrySettings, TimeoutSettings
-from outlast.gateway.asked import Asked, Prepared
+from outlast.gateway.asked import Asked, Plan, Prepared
 from outlast.gateway.capability import Ability, ability_of
 from outlast.gateway.events import (
     Abandon,
@@ -22,8 +22,10 @@ from outlast.gateway.events import (
     SendReply,
     SetTimer,
     Settle,
+    Warm,
 )
-from outlast.gateway.exchange import Exchange, Plan
+from outlast.gateway.exchange import Exchange
+from outlast.gateway.gaps import Gaps
 from outlast.gateway.limits import RetryBudget
 from outlast.gateway.speaker import Speaker
 from outlast.nouns import Candidate, Format, Kind, Receipt
@@ -201,7 +203,12 @@ def exchange(
     )
     prepare = TestPrepare(asked, refuses, request, continuation)
     speaker = Speaker(CODECS[form], prepare.writer_request)
-    return Exchange(plan, prepare, CODECS, speaker, RetryBudget(0.2, 3))
+    known: dict[str, Gaps] = {}
+
+    def gaps(candidate: Candidate) -> Gaps:
+        return known.setdefault(candidate.name, Gaps())
+
+    return Exchange(plan, prepare, CODECS, speaker, RetryBudget(0.2, 3), gaps)
 
 
 def short(command: Command) -> object:
@@ -223,6 +230,8 @@ def short(command: Command) -> object:
             return ("observe", candidate.upstream, observation.outcome.value)
         case Settle(receipt=receipt):
             return ("settle", receipt.outcome)
+        case Warm(candidate=candidate):
+            return ("warm", candidate.upstream)
         case Close(clean=clean):
             return ("close", "clean" if clean else "broken")
 

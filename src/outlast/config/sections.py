@@ -203,6 +203,15 @@ class RetrySettings(msgspec.Struct, frozen=True, kw_only=True):
             description="How often one answer may change its upstream in sight of the client.",
         ),
     ] = 6
+    hedge_after_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=600,
+            description="After so long without content a second candidate is asked as well, the "
+            "first to answer wins, and the tokens of both are paid. 0: never.",
+        ),
+    ] = 0.0
     budget_share: Annotated[
         float,
         Meta(

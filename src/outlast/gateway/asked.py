@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
+from outlast.config import RetrySettings, TimeoutSettings
 from outlast.nouns import Allow, Candidate, Format
 from outlast.wire.canon import JSON
 from outlast.wire.stream import Reader
@@ -30,6 +33,22 @@ class Asked(msgspec.Struct, frozen=True):
     @property
     def receipt_path(self) -> str:
         return f"/v1/receipts/{self.id}"
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What an exchange may do: decided once, before it starts."""
+
+    asked: Asked
+    candidates: tuple[Candidate, ...]
+    """In the order to try them."""
+    primary: Candidate
+    """What was asked for: degradation is measured against it."""
+    timeouts: Mapping[str, TimeoutSettings]
+    """By upstream name; every candidate has one."""
+    retry: RetrySettings
+    whole_limit_bytes: int = 64 << 20
+    prompt_tokens: int = 0
+    """An estimate, for attempts whose upstream never counted."""
 
 
 class Prepared(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ from outlast.gateway.asked import Prepared
 from outlast.gateway.limits import InFlight
 from outlast.gateway.state import GatewayState
 from outlast.gateway.transport import Answer, NetworkFault, Transport
-from outlast.nouns import Kind
+from outlast.nouns import Candidate, Kind
 from outlast.outcome import Fault
 
 
@@ -38,6 +38,10 @@ class Dispatch:
         except BaseException:
             load.leave()
             raise
+
+    async def warm(self, candidate: Candidate) -> None:
+        if candidate.kind is not Kind.LOCAL:
+            await self._network.warm(candidate)
 
     async def close(self) -> None:
         await self._network.close()

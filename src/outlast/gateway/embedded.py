@@ -4,64 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Protocol
+from contextlib import AsyncExitStack
 
 import aiohttp
 
 from outlast.gateway.asked import Prepared
 from outlast.gateway.transport import Answer, HttpAnswer, NetworkFault, fault_of
-from outlast.local import upstream
-from outlast.local.prompt import Limits
+from outlast.local.service import LocalModel
+from outlast.local.slots import Busy
+from outlast.local.state import Starting
 from outlast.nouns import Candidate
 from outlast.outcome import Fault
-from outlast.wire.canon import Request
+from outlast.wire.canon import BadRequest, Request
 
-START_WAIT_S = 15.0
+START_WAIT_S = 20.0
 """How long a request waits for an engine that is just starting, before it moves on."""
-
-
-class EngineBusy(Exception):
-    """The queue is full; `retry_after_s` says when a place may be free."""
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__(f"busy for about {retry_after_s:.0f} s")
-        self.retry_after_s = retry_after_s
-
-
-class Engine(Protocol):
-    """What the gateway needs of the engine (local/engine.py)."""
-
-    base_url: str
-    api_key: str
-    limits: Limits
-
-    async def ready(self, timeout_s: float) -> str:
-        """Wait until it answers; return "" or, in words, why it does not."""
-
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        """A place in the bounded queue. Raises EngineBusy."""
-
-
-class NoEngine:
-    """Where the embedded model is switched off."""
-
-    base_url = ""
-    api_key = ""
-    limits = Limits()
-
-    async def ready(self, timeout_s: float) -> str:
-        return "switched off (local.enabled)"
-
-    def slot(self) -> AbstractAsyncContextManager[None]:
-        raise EngineBusy(60)
+NOT_READY_RETRY_S = 15.0
 
 
 class Embedded:
-    """A Transport to the engine on this machine, and the maker of its calls."""
+    """A Transport to the engine on this machine, and the maker of its calls.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    `model` None: switched off in the settings.
+    """
+
+    def __init__(self, model: LocalModel | None) -> None:
+        self._model = model
         self._session: aiohttp.ClientSession | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         """Places being given back: a task that nobody holds may be collected before it ran."""
@@ -73,8 +41,9 @@ class Embedded:
 
         `partial`: the beginning of an answer, from whose last character it goes on.
         """
-        limits = self._engine.limits
-        made = upstream.prepare(request, limits, exchange_id, candidate.model, partial)
+        if self._model is None:
+            raise BadRequest("", "the embedded model is switched off (local.enabled)")
+        made = self._model.prepare(request, exchange_id, partial)
         return Prepared(
             candidate=candidate,
             path=made.path,
@@ -87,26 +56,29 @@ class Embedded:
         )
 
     async def open(self, prepared: Prepared) -> Answer:
-        why = await self._engine.ready(START_WAIT_S)
-        if why:
-            raise NetworkFault(Fault("not_ready", why, retry_after_s=10))
+        model = self._model
+        assert model is not None, "prepare refuses before"
+        if not model.ready:
+            wait_s = START_WAIT_S if isinstance(model.state, Starting) else 0.0
+            if not await model.wait_ready(wait_s):
+                raise NetworkFault(Fault("not_ready", model.state.sentence, NOT_READY_RETRY_S))
         async with AsyncExitStack() as stack:
             try:
-                await stack.enter_async_context(self._engine.slot())
-            except EngineBusy as busy:
-                raise NetworkFault(Fault("busy", "", busy.retry_after_s)) from busy
+                await stack.enter_async_context(model.slots.slot())
+            except Busy as busy:
+                raise NetworkFault(Fault("busy", str(busy), busy.retry_after_s)) from busy
             try:
                 response = await self._client().post(
-                    self._engine.base_url + prepared.path,
+                    model.base_url + prepared.path,
                     data=prepared.body,
-                    headers={
-                        **prepared.headers,
-                        "authorization": f"Bearer {self._engine.api_key}",
-                    },
+                    headers={**prepared.headers, "authorization": f"Bearer {model.api_key}"},
                 )
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 raise NetworkFault(fault_of(error)) from error
             return _Slotted(HttpAnswer(response), stack.pop_all(), self._give_back)
+
+    async def warm(self, candidate: Candidate) -> None:
+        """Nothing to do: the weights are in memory, the engine is on this machine."""
 
     async def close(self) -> None:
         if self._session is not None:
@@ -121,7 +93,7 @@ class Embedded:
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, force_close=True),
                 timeout=aiohttp.ClientTimeout(total=None, connect=5),
                 trust_env=False,
             )

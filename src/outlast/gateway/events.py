@@ -57,7 +57,7 @@ class ClientSlow(msgspec.Struct, frozen=True):
     now: float
 
 
-Timer = Literal["watch", "keepalive", "deadline", "retry"]
+Timer = Literal["watch", "keepalive", "deadline", "retry", "hedge"]
 Event = (
     HeadReceived | BytesReceived | BodyEnded | AttemptBroke | TimerFired | ClientGone | ClientSlow
 )

@@ -12,24 +12,22 @@ The subtle rules:
 * While only held things exist (holding.py) the client has seen nothing of an attempt, and any
   failure moves on unseen. Pings of our own may have been sent; they commit to a status 200 and
   to nothing else.
+* What was shown is never taken back or said again: resuming.py decides what may follow it,
+  going.py and splicer.py make another attempt's answer follow, and nobody ever closes what is torn.
 * Every OpenAttempt is answered by exactly one Observe, and every exchange by exactly one Settle,
   which stands before the last bytes: what the client holds whole is on record.
-* What was shown is never taken back or said again: resuming.py decides what may follow it,
-  splicer.py makes another attempt's answer follow, and nobody ever closes what is torn.
-* Failing over is not charged to anybody; asking the same upstream again is (limits.py).
+* Failing over is not charged to anybody; asking the same upstream again, or two at once, is.
+
+Its parts: racer.py is one attempt (leg.py its answer), speaker.py what the client hears, record.py
+what is written down, verdicts.py the words for failures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
-import msgspec
-
-from outlast.config import RetrySettings, TimeoutSettings
 from outlast.gateway import verdicts
-from outlast.gateway.asked import Asked, Prepared, Reply
-from outlast.gateway.capability import INSTRUCT, Ability
+from outlast.gateway.asked import Plan, Prepared, Reply
 from outlast.gateway.events import (
     Abandon,
     AttemptBroke,
@@ -48,62 +46,34 @@ from outlast.gateway.events import (
     SetTimer,
     Settle,
     TimerFired,
+    Warm,
 )
+from outlast.gateway.gaps import Gaps
+from outlast.gateway.going import Going, Prepare, again
 from outlast.gateway.holding import HoldPolicy, Unit
 from outlast.gateway.leg import Broken, Leg, broke
 from outlast.gateway.limits import RetryBudget
+from outlast.gateway.racer import Racer
 from outlast.gateway.record import Record
-from outlast.gateway.resuming import Continue, Finish, FinishTools, Going, Restart, again, decide
-from outlast.gateway.routing import degraded, next_candidate
+from outlast.gateway.resuming import Continue, Finish, FinishTools, Restart, decide
+from outlast.gateway.routing import next_candidate
 from outlast.gateway.speaker import Speaker
-from outlast.gateway.splicer import Misfit, Splicer
-from outlast.nouns import Candidate, Degraded, Format, Outcome, Scope
+from outlast.nouns import Candidate, Format, Outcome, Scope
 from outlast.outcome import Verdict, classify_fault
-from outlast.wire.canon import BadRequest, Request
+from outlast.wire.canon import BadRequest
 from outlast.wire.codec import ApiError, Codec
 from outlast.wire.estimate import estimate_tokens
 from outlast.wire.stream import AnswerEvent, BlockStop, End, MalformedFrame, Stop, StopReason
 
-GRACE_S = 2.0
-"""How long the format's last word may take after the model said why it stopped."""
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What an exchange may do: decided once, before it starts."""
-
-    asked: Asked
-    candidates: tuple[Candidate, ...]
-    """In the order to try them."""
-    primary: Candidate
-    """What was asked for: degradation is measured against it."""
-    timeouts: Mapping[str, TimeoutSettings]
-    """By upstream name; every candidate has one."""
-    retry: RetrySettings
-    whole_limit_bytes: int = 64 << 20
-    prompt_tokens: int = 0
-    """An estimate, for attempts whose upstream never counted."""
-
-
-class Prepare(Protocol):
-    """Makes a candidate's call; raises BadRequest where that candidate cannot carry it."""
-
-    def __call__(self, candidate: Candidate) -> Prepared: ...
-
-    def writer_request(self) -> Request:
-        """What the client's writer has to know of the request."""
-
-    def parsed(self) -> Request | None:
-        """The canonical request; None where it has a form that only its own vendor knows."""
-
-    def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
-        """The call that asks a candidate to go on from `partial`. Raises BadRequest."""
-
-    def ability(self, candidate: Candidate) -> Ability:
-        """How this candidate can go on with somebody else's answer."""
+_LEFT = Verdict(Outcome.LEFT, Scope.NONE, "another attempt was faster")
+_GONE = Verdict(Outcome.CLIENT_GONE, Scope.NONE, "the client closed the connection")
 
 
 class Exchange:
-    """`start`, then `handle` each event; carry out the returned commands in order."""
+    """`start`, then `handle` each event; carry out the returned commands in order.
+
+    `gaps` knows how regular each candidate's streams are; it learns from this one too.
+    """
 
     def __init__(
         self,
@@ -112,6 +82,7 @@ class Exchange:
         codecs: Mapping[Format, Codec],
         speaker: Speaker,
         budget: RetryBudget,
+        gaps: Callable[[Candidate], Gaps],
     ) -> None:
         self._plan = plan
         self._asked = plan.asked
@@ -119,19 +90,17 @@ class Exchange:
         self._codecs = codecs
         self._speaker = speaker
         self._budget = budget
+        self._gaps = gaps
         self._record = Record(plan)
-        self._attempt = -1
-        self._candidate: Candidate | None = None
-        self._prepared: Prepared | None = None
-        self._leg: Leg | None = None
+        self._timeouts = plan.timeouts[plan.candidates[0].upstream]
+        self._opened = 0
+        self._racers: dict[int, Racer] = {}
         self._tried: list[tuple[Candidate, Verdict]] = []
         self._left = list(plan.candidates)
         self._untranslatable: BadRequest | None = None
         self._retries = 0
-        self._life_at = 0.0
-        self._content_at = 0.0
-        self._spoke_at = 0.0
         self._started_at = 0.0
+        self._spoke_at = 0.0
         self._head_sent = False
         self._going_on: Going | None = None
         self._resumptions = 0
@@ -142,10 +111,11 @@ class Exchange:
     def start(self, now: float) -> list[Command]:
         self._started_at = self._spoke_at = now
         self._record.start(now)
-        first = self._plan.timeouts[self._plan.candidates[0].upstream]
-        timers: list[Command] = [SetTimer("deadline", now + first.deadline_s)]
+        timers: list[Command] = [SetTimer("deadline", now + self._timeouts.deadline_s)]
         if self._asked.stream:
-            timers.append(SetTimer("keepalive", now + first.keepalive_after_s))
+            timers.append(SetTimer("keepalive", now + self._timeouts.keepalive_after_s))
+            if self._plan.retry.hedge_after_s > 0:
+                timers.append(SetTimer("hedge", now + self._plan.retry.hedge_after_s))
         return timers + self._next(now)
 
     def handle(self, event: Event) -> list[Command]:
@@ -157,132 +127,132 @@ class Exchange:
             case ClientGone(now=now):
                 return self._client_gone(now)
             case ClientSlow(now=now):
-                self._life_at = self._content_at = now
+                for racer in self._racers.values():
+                    racer.excuse(now)
                 return []
-            case _ if event.attempt != self._attempt or self._leg is None:
-                return []  # a late word from an attempt that was left
-        leg = self._leg
-        assert leg is not None
-        try:
-            match event:
-                case HeadReceived(status=status, headers=headers, now=now):
-                    self._life_at = now
-                    leg.head(status, headers)
-                    return []
-                case BytesReceived(data=data, now=now):
-                    return self._received(leg, data, now)
-                case BodyEnded(now=now):
-                    return self._deliver(leg, leg.end(self._record.wall(now)), now)
-                case AttemptBroke(fault=fault, now=now):
-                    return self._broke(leg, Broken(classify_fault(fault)), now)
-        except Broken as broken:
-            return self._failed(broken, event.now)
-        except (MalformedFrame, ValueError) as error:
-            return self._failed(broke("malformed", str(error)[:200]), event.now)
+            case _:
+                racer_or_none = self._racers.get(event.attempt)
+                # A late word from an attempt that was left means nothing.
+                return self._heard(racer_or_none, event) if racer_or_none is not None else []
 
     # -- an attempt's answer --------------------------------------------------------------------
 
-    def _received(self, leg: Leg, data: bytes, now: float) -> list[Command]:
-        self._life_at = now
-        seen = leg.content_seen
-        units = leg.feed(data)
-        if leg.content_seen:
-            self._content_at = now
-            if not seen:
-                self._record.first_content(now)
-        return self._deliver(leg, units, now)
+    def _heard(
+        self, racer: Racer, event: HeadReceived | BytesReceived | BodyEnded | AttemptBroke
+    ) -> list[Command]:
+        now = event.now
+        try:
+            match event:
+                case HeadReceived(status=status, headers=headers):
+                    racer.head(status, headers, now)
+                    return []
+                case BytesReceived(data=data):
+                    return self._deliver(racer, racer.feed(data, now), now)
+                case BodyEnded():
+                    return self._deliver(racer, racer.leg.end(self._record.wall(now)), now)
+                case AttemptBroke(fault=fault):
+                    return self._broke(racer, Broken(classify_fault(fault)), now)
+        except Broken as broken:
+            return self._failed(racer, broken, now)
+        except (MalformedFrame, ValueError) as error:
+            return self._failed(racer, broke("malformed", str(error)[:200]), now)
 
-    def _broke(self, leg: Leg, broken: Broken, now: float) -> list[Command]:
-        """The connection broke; an answer whose model had finished is whole all the same."""
-        if leg.streaming and leg.stopped:
-            return self._deliver(leg, leg.end(now), now)
-        if leg.status is not None and leg.status >= 300:
-            return self._deliver(leg, leg.end(now), now)  # an error status is told all the same
-        return self._failed(broken, now)
+    def _broke(self, racer: Racer, broken: Broken, now: float) -> list[Command]:
+        """The connection broke; what the upstream had finished saying counts all the same."""
+        leg = racer.leg
+        finished = leg.streaming and leg.stopped
+        refused = leg.status is not None and leg.status >= 300
+        if finished or refused:
+            return self._deliver(racer, leg.end(self._record.wall(now)), now)
+        return self._failed(racer, broken, now)
 
-    def _deliver(self, leg: Leg, units: list[Unit], now: float) -> list[Command]:
+    def _deliver(self, racer: Racer, units: list[Unit], now: float) -> list[Command]:
+        """Show what may be shown. Raises Broken, MalformedFrame."""
         if not units:
             return []
         if not self._asked.stream:
-            return self._whole(leg, units, now)
-        commands: list[Command] = []
-        prepared = self._prepared
-        assert prepared is not None
-        if self._going_on is not None:
-            data = self._go_on(self._going_on, units)
-        else:
-            if not self._record.committed:
-                self._speaker.begin(same_format=prepared.same_format)
-            data = self._speaker.say(units)
+            return self._whole(racer, units, now)
+        data = self._said(racer, units)
+        if not data and not racer.leg.ended:
+            return []
         self._record.committed = True
+        commands = self._leave_others(racer, now)
         if not self._head_sent:
             self._head_sent = True
-            commands.append(SendHead(200, self._stream_headers(leg)))
+            commands.append(SendHead(200, self._record.stream_headers(racer)))
         self._spoke_at = now
-        if not leg.ended:
-            return [*commands, Forward(data)] if data else commands
-        commands += self._succeeded(leg, now)
+        if not racer.leg.ended:
+            return [*commands, Forward(data)]
+        commands += self._succeeded(racer, now)
         return [*commands, Forward(data), Close(clean=True)]
 
-    def _whole(self, leg: Leg, units: list[Unit], now: float) -> list[Command]:
+    def _said(self, racer: Racer, units: list[Unit]) -> bytes:
+        """Return these units as the client hears them. Raises Broken, MalformedFrame."""
+        going_on = self._going_on
+        if going_on is None:
+            if not self._record.committed:
+                self._speaker.begin(same_format=racer.prepared.same_format)
+            return self._speaker.say(units)
+        known = going_on.heard
+        transcript = self._speaker.transcript
+        closing, events = going_on.follow(units, transcript, racer.candidate, self._asked)
+        if known or not going_on.heard:
+            return self._speaker.voice(events)
+        self._resumptions += 1
+        truth = self._record.resumed(going_on, racer.candidate, len(transcript.text))
+        return self._speaker.seam(truth) + self._speaker.voice([*closing, *events])
+
+    def _whole(self, racer: Racer, units: list[Unit], now: float) -> list[Command]:
         """A whole answer was asked for: nothing is sent before everything is here."""
         self._record.keep(units)
+        leg = racer.leg
         if not leg.ended:
             return []
-        prepared = self._prepared
-        assert prepared is not None
-        headers = self._record.truth(leg, self._candidate)
-        if prepared.same_format and not prepared.streamed:
+        headers = self._record.truth(racer)
+        if racer.prepared.same_format and not racer.prepared.streamed:
             body = units[-1].raw
             headers = verdicts.passed_headers(leg.headers) | headers
         else:
             codec = self._codecs[self._asked.format]
             body = self._record.render(codec, self._prepare.writer_request())
         headers["content-type"] = "application/json"
-        return [*self._succeeded(leg, now), SendReply(Reply(200, headers, body))]
+        return [*self._succeeded(racer, now), SendReply(Reply(200, headers, body))]
 
-    def _succeeded(self, leg: Leg, now: float) -> list[Command]:
-        candidate = self._candidate
-        assert candidate is not None
+    def _succeeded(self, racer: Racer, now: float) -> list[Command]:
         self.done = True
-        observe = self._record.attempt(candidate, leg, None, now)
+        observe = self._record.attempt(racer, None, now)
         return [observe, Settle(self._record.receipt("ok", 200, now))]
 
-    def _stream_headers(self, leg: Leg | None) -> dict[str, str]:
-        headers = {
-            "content-type": "text/event-stream; charset=utf-8",
-            "cache-control": "no-cache",
-            "x-accel-buffering": "no",
-        }
-        if leg is None:
-            return headers | self._record.identity()
-        if self._prepared is not None and self._prepared.same_format:
-            headers = verdicts.passed_headers(leg.headers) | headers
-        return headers | self._record.truth(leg, self._candidate)
+    def _leave_others(self, winner: Racer, now: float) -> list[Command]:
+        """The first to have something to show wins; the others' tokens are on record."""
+        commands: list[Command] = []
+        for racer in [r for r in self._racers.values() if r is not winner]:
+            del self._racers[racer.number]
+            commands += [self._record.attempt(racer, _LEFT, now), Abandon(racer.number)]
+        return commands
 
     # -- failures -------------------------------------------------------------------------------
 
-    def _failed(self, broken: Broken, now: float) -> list[Command]:
+    def _failed(self, racer: Racer, broken: Broken, now: float) -> list[Command]:
         """This attempt is over. Move on, or end truthfully."""
-        candidate, leg = self._candidate, self._leg
-        assert candidate is not None
-        assert leg is not None
-        observe = self._record.attempt(candidate, leg, broken.verdict, now)
-        left: list[Command] = [observe, Abandon(self._attempt)]
+        candidate, verdict = racer.candidate, broken.verdict
+        del self._racers[racer.number]
+        commands: list[Command] = []
         if self._record.committed and broken.units and self._going_on is None:
-            left.insert(0, Forward(self._speaker.say(broken.units)))
-        self._tried.append((candidate, broken.verdict))
-        self._leg = None
+            commands.append(Forward(self._speaker.say(broken.units)))
+        commands += [self._record.attempt(racer, verdict, now), Abandon(racer.number)]
+        self._tried.append((candidate, verdict))
         if self._record.committed:
-            return left + self._resume(candidate, broken.verdict, now)
-        if not broken.verdict.movable:
-            return left + self._refuse(broken, leg, now)
-        return left + self._next(now)
+            return commands + self._resume(candidate, verdict, now)
+        if not verdict.movable:
+            return commands + self._leave_others(racer, now) + self._refuse(racer, broken, now)
+        if self._racers:
+            return commands  # its rival still runs
+        return commands + self._next(now)
 
     def _next(self, now: float) -> list[Command]:
         """Open the next attempt, wait for a retry, or give up."""
-        deadline_s = self._plan.timeouts[self._plan.candidates[0].upstream].deadline_s
-        in_time = now - self._started_at < deadline_s
+        in_time = now - self._started_at < self._timeouts.deadline_s
         while in_time and len(self._tried) < self._plan.retry.max_attempts:
             candidate = next_candidate(self._left, self._tried)
             if candidate is None:
@@ -293,36 +263,57 @@ class Exchange:
             except BadRequest as reason:
                 self._untranslatable = self._untranslatable or reason
                 continue
-            return self._open(candidate, prepared, now)
+            return self._open(prepared, now)
         if self._going_on is not None:
-            return self._end_broken(self._going_on.verdict, now)
+            return self._end_broken(self._going_on.candidate, self._going_on.verdict, now)
         if in_time and (wait_s := self._retry_wait_s(now)) is not None:
             return [SetTimer("retry", now + wait_s)]
         return self._exhausted(now)
 
-    def _open(self, candidate: Candidate, prepared: Prepared, now: float) -> list[Command]:
-        self._attempt += 1
-        self._candidate, self._prepared = candidate, prepared
-        alternatives = bool(self._left)
-        self._leg = Leg(
+    def _call(self, candidate: Candidate) -> Prepared:
+        if self._going_on is not None:
+            return self._going_on.call(self._prepare, candidate)
+        return self._prepare(candidate)
+
+    def _open(self, prepared: Prepared, now: float) -> list[Command]:
+        candidate, number = prepared.candidate, self._opened
+        self._opened += 1
+        leg = Leg(
             prepared,
             self._codecs[candidate.kind.wire],
-            HoldPolicy(hold_thinking=alternatives),
+            HoldPolicy(hold_thinking=bool(self._left)),
             self._plan.whole_limit_bytes,
         )
-        self._life_at = self._content_at = now
-        self._record.open(prepared, now)
-        return [OpenAttempt(self._attempt, candidate, prepared), SetTimer("watch", self._due())]
+        timeouts = self._plan.timeouts[candidate.upstream]
+        racer = Racer(number, prepared, leg, timeouts, self._gaps(candidate), now)
+        self._racers[number] = racer
+        self._record.open(prepared)
+        return [OpenAttempt(number, candidate, prepared), SetTimer("watch", self._due())]
 
-    # -- going on after a break in sight of the client --------------------------------------------
+    def _retry_wait_s(self, now: float) -> float | None:
+        """How long to wait before asking a tried upstream again; None: not worth it."""
+        retry = self._plan.retry
+        waits = [
+            (verdict.retry_after_s if verdict.retry_after_s is not None else 0.5, candidate)
+            for candidate, verdict in self._tried
+            if verdict.scope in {Scope.PROVIDER, Scope.MODEL, Scope.ACCOUNT}
+        ]
+        if not waits or self._retries >= retry.same_upstream_max:
+            return None
+        wait_s, candidate = min(waits, key=lambda pair: pair[0])
+        if wait_s > retry.retry_after_max_s or not self._budget.withdraw(now):
+            return None
+        self._retries += 1
+        self._left = [candidate]
+        return wait_s
+
+    # -- going on after a break in sight of the client ------------------------------------------
 
     def _resume(self, candidate: Candidate, verdict: Verdict, now: float) -> list[Command]:
         """The client has seen a part: let somebody go on, finish, or end truthfully."""
         going_on = self._going_on
         if going_on is not None and not going_on.heard:
-            if verdict.scope is Scope.REQUEST and going_on.ability.how == "prefill":
-                # It does not take a last turn by the assistant, whatever the table says.
-                going_on.instructed.add(candidate.name)
+            if going_on.ask_otherwise(candidate, verdict):
                 self._left.insert(0, candidate)
             return self._next(now)
         transcript = self._speaker.transcript
@@ -338,46 +329,7 @@ class Exchange:
                 self._tried = [(candidate, verdict)]
                 return self._next(now)
             case _:
-                return self._end_broken(verdict, now)
-
-    def _call(self, candidate: Candidate) -> Prepared:
-        """Make this candidate's call, new or going on. Raises BadRequest."""
-        going_on = self._going_on
-        if going_on is None or isinstance(going_on.decision, Restart):
-            return self._prepare(candidate)
-        ability = self._prepare.ability(candidate)
-        if candidate.name in going_on.instructed:
-            ability = INSTRUCT
-        if ability.how is None:
-            raise BadRequest("", "this upstream does not continue answers")
-        going_on.ability = ability
-        return self._prepare.continuing(candidate, going_on.decision.partial, ability)
-
-    def _go_on(self, going_on: Going, units: list[Unit]) -> bytes:
-        """Return what the new voice says, made to follow the old one. Raises Broken."""
-        candidate = self._candidate
-        assert candidate is not None
-        transcript = self._speaker.transcript
-        splicer = going_on.splicer
-        if splicer is None:
-            same_block = (
-                going_on.ability.how != "instruct"
-                or self._asked.format is not Format.ANTHROPIC
-                or degraded(candidate, going_on.candidate) in {Degraded.NONE, Degraded.OTHER_HOST}
-            )
-            splicer = going_on.splicer = Splicer(
-                transcript, going_on.ability.how or "instruct", same_block=same_block
-            )
-        try:
-            events = splicer.feed([event for unit in units for event in unit.events])
-        except Misfit as error:
-            raise Broken(Verdict(Outcome.MISFIT, Scope.MODEL, str(error))) from error
-        if going_on.heard or not events:
-            return self._speaker.voice(events)
-        going_on.heard = True
-        self._resumptions += 1
-        truth = self._record.resumed(going_on, candidate, len(transcript.text))
-        return self._speaker.seam(truth) + self._speaker.voice([*splicer.opening(), *events])
+                return self._end_broken(candidate, verdict, now)
 
     def _finish_here(
         self, reason: StopReason, candidate: Candidate, verdict: Verdict, now: float
@@ -399,34 +351,17 @@ class Exchange:
             return None
         return request.max_tokens - estimate_tokens(self._speaker.transcript.text)
 
-    def _retry_wait_s(self, now: float) -> float | None:
-        """How long to wait before asking a tried upstream again; None: not worth it."""
-        retry = self._plan.retry
-        waits = [
-            (verdict.retry_after_s if verdict.retry_after_s is not None else 0.5, candidate)
-            for candidate, verdict in self._tried
-            if verdict.scope in {Scope.PROVIDER, Scope.MODEL, Scope.ACCOUNT}
-        ]
-        if not waits or self._retries >= retry.same_upstream_max:
-            return None
-        wait_s, candidate = min(waits, key=lambda pair: pair[0])
-        if wait_s > retry.retry_after_max_s or not self._budget.withdraw(now):
-            return None
-        self._retries += 1
-        self._left = [candidate]
-        return wait_s
+    # -- ends -----------------------------------------------------------------------------------
 
-    def _refuse(self, broken: Broken, leg: Leg, now: float) -> list[Command]:
+    def _refuse(self, racer: Racer, broken: Broken, now: float) -> list[Command]:
         """A caller's fault: the same at every upstream, so it goes back as it came."""
-        prepared = self._prepared
+        leg = racer.leg
         error = broken.error or ApiError(400, broken.verdict.evidence)
-        headers = self._record.truth(leg, self._candidate)
-        if prepared is not None and prepared.same_format and broken.body:
-            passed = verdicts.passed_headers(leg.headers)
-            kind = leg.headers.get("content-type", "application/json")
-            reply = Reply(
-                leg.status or error.status, passed | headers | {"content-type": kind}, broken.body
-            )
+        headers = self._record.truth(racer)
+        if racer.prepared.same_format and broken.body:
+            headers = verdicts.passed_headers(leg.headers) | headers
+            headers["content-type"] = leg.headers.get("content-type", "application/json")
+            reply = Reply(leg.status or error.status, headers, broken.body)
         else:
             reply = verdicts.reply(self._codecs[self._asked.format], error, self._asked.id, headers)
         return self._say_no(reply, error, "caller_error", now)
@@ -439,7 +374,7 @@ class Exchange:
             reply = verdicts.reply(codec, error, self._asked.id, self._record.identity())
             return self._say_no(reply, error, "caller_error", now)
         error, extra = verdicts.exhausted(self._asked.format, self._tried, now - self._started_at)
-        headers = self._record.truth(None, None) | extra
+        headers = self._record.truth(None) | extra
         reply = verdicts.reply(codec, error, self._asked.id, headers)
         return self._say_no(reply, error, "exhausted", now)
 
@@ -451,10 +386,10 @@ class Exchange:
         data = self._speaker.failure(reply.status, error.message, self._asked.id)
         return [settle, Forward(data), Close(clean=False)]
 
-    def _end_broken(self, verdict: Verdict, now: float) -> list[Command]:
+    def _end_broken(self, candidate: Candidate, verdict: Verdict, now: float) -> list[Command]:
         """Something was seen and cannot be finished: say so, and never end cleanly."""
         self.done = True
-        message = verdicts.broken_message(self._candidate, verdict)
+        message = verdicts.broken_message(candidate, verdict)
         settle = Settle(self._record.receipt("broken_after_commit", 200, now, message))
         data = self._speaker.failure(verdicts.status_of(verdict), message, self._asked.id)
         return [settle, Forward(data), Close(clean=False)]
@@ -462,10 +397,8 @@ class Exchange:
     def _client_gone(self, now: float) -> list[Command]:
         self.done = True
         commands: list[Command] = []
-        if self._candidate is not None and self._leg is not None:
-            verdict = Verdict(Outcome.CLIENT_GONE, Scope.NONE, "the client closed the connection")
-            commands.append(self._record.attempt(self._candidate, self._leg, verdict, now))
-            commands.append(Abandon(self._attempt))
+        for racer in self._racers.values():
+            commands += [self._record.attempt(racer, _GONE, now), Abandon(racer.number)]
         settle = Settle(self._record.receipt("client_gone", 499, now))
         return [*commands, settle, Close(clean=False)]
 
@@ -475,56 +408,62 @@ class Exchange:
         now = event.now
         match event.timer:
             case "retry":
-                return self._next(now) if self._leg is None else []
+                return [] if self._racers else self._next(now)
             case "keepalive":
                 return self._keepalive(now)
+            case "hedge":
+                return self._hedge(now)
             case "deadline":
-                if self._record.committed or self._leg is None:
+                if self._record.committed:
                     return []
-                return self._failed(broke("first_byte_timeout", "the deadline passed"), now)
+                late = broke("first_byte_timeout", "the deadline passed")
+                return self._each_failed([(racer, late) for racer in self._racers.values()], now)
             case "watch":
                 return self._watch(now)
 
     def _watch(self, now: float) -> list[Command]:
-        if self._leg is None:
-            return []
-        if now < (due := self._due()):
-            return [SetTimer("watch", due)]
-        leg = self._leg
-        if leg.stopped:
-            try:
-                return [Abandon(self._attempt), *self._deliver(leg, leg.end(now), now)]
-            except Broken as broken:
-                return self._failed(broken, now)
-        kind = "stall" if leg.content_seen else "first_byte_timeout"
-        return self._failed(broke(kind, f"after {now - self._life_at:.0f} s of silence"), now)
+        """Look at the silences: finish what is whole, leave what is dead, warm what may follow."""
+        commands: list[Command] = []
+        for racer in list(self._racers.values()):
+            if racer.leg.stopped and racer.overdue(now) is not None:
+                commands.append(Abandon(racer.number))
+                commands += self._heard(racer, BodyEnded(racer.number, now))
+                return commands
+            if racer.suspect(now) and (warm := next_candidate(self._others(racer), self._tried)):
+                commands.append(Warm(warm))
+        late = [(r, b) for r in self._racers.values() if (b := r.overdue(now)) is not None]
+        commands += self._each_failed(late, now)
+        if self._racers and not self.done:
+            commands.append(SetTimer("watch", self._due()))
+        return commands
+
+    def _each_failed(self, late: list[tuple[Racer, Broken]], now: float) -> list[Command]:
+        commands: list[Command] = []
+        for racer, broken in late:
+            commands += self._failed(racer, broken, now)
+        return commands
+
+    def _others(self, racer: Racer) -> list[Candidate]:
+        return [c for c in again(self._plan.candidates, racer.candidate) if c != racer.candidate]
 
     def _due(self) -> float:
-        """When the current attempt has been silent too long.
+        return min(racer.due() for racer in self._racers.values())
 
-        Pings are life, since a model may think for minutes; but not for longer than a whole
-        answer may take.
-        """
-        candidate, leg = self._candidate, self._leg
-        assert candidate is not None
-        assert leg is not None
-        timeouts = self._plan.timeouts[candidate.upstream]
-        if not leg.streaming and self._prepared is not None and not self._prepared.streamed:
-            return self._content_at + timeouts.whole_s
-        if leg.stopped:
-            return self._life_at + GRACE_S
-        silent_s = timeouts.stall_s if leg.content_seen else timeouts.first_byte_s
-        return min(self._life_at + silent_s, self._content_at + timeouts.whole_s)
+    def _hedge(self, now: float) -> list[Command]:
+        """Nothing was shown for too long: let a second candidate race, if the budget allows."""
+        if self._record.committed or len(self._racers) != 1 or not self._left:
+            return []
+        return self._next(now) if self._budget.withdraw(now) else []
 
     def _keepalive(self, now: float) -> list[Command]:
-        timeouts = self._plan.timeouts[self._plan.candidates[0].upstream]
+        timeouts = self._timeouts
         waited_s = timeouts.keepalive_every_s if self._head_sent else timeouts.keepalive_after_s
         if now < (due := self._spoke_at + waited_s):
             return [SetTimer("keepalive", due)]
         commands: list[Command] = []
         if not self._head_sent:
             self._head_sent = True
-            commands.append(SendHead(200, self._stream_headers(None)))
+            commands.append(SendHead(200, self._record.stream_headers(None)))
         self._spoke_at = now
         commands.append(Forward(self._speaker.keepalive()))
         commands.append(SetTimer("keepalive", now + timeouts.keepalive_every_s))

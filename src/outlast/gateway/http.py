@@ -20,10 +20,10 @@ from outlast.accounts.keys import parse as parse_key
 from outlast.clock import Clock
 from outlast.config import RouteSettings
 from outlast.gateway import verdicts
-from outlast.gateway.asked import Asked, Reply
+from outlast.gateway.asked import Asked, Plan, Reply
 from outlast.gateway.client import AsgiClient, Disconnected, ReadTimeout, TooLarge
 from outlast.gateway.events import Observe
-from outlast.gateway.exchange import Exchange, Plan
+from outlast.gateway.exchange import Exchange
 from outlast.gateway.metrics import Metrics
 from outlast.gateway.prepare import LocalPrepare, Preparer
 from outlast.gateway.pump import Pump
@@ -201,7 +201,7 @@ class Gateway:
             raise Refused(error, headers)
         codec = surface.codecs[asked.format]
         speaker = Speaker(codec, preparer.writer_request)
-        exchange = Exchange(plan, preparer, surface.codecs, speaker, state.budget)
+        exchange = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
         pump = Pump(
             exchange,
             self._transport,

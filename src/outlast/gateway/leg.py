@@ -84,6 +84,11 @@ class Leg:
         return self._holder.content_seen
 
     @property
+    def content_size(self) -> int:
+        """How many pieces of content have come, of any length."""
+        return len(self._said_chars)
+
+    @property
     def stopped(self) -> bool:
         """Whether the model finished: only the format's last word, or the usage, is missing."""
         return self._holder.stopped or getattr(self._prepared.reader, "finished", False)

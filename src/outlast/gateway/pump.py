@@ -30,6 +30,7 @@ from outlast.gateway.events import (
     Settle,
     Timer,
     TimerFired,
+    Warm,
 )
 from outlast.gateway.exchange import Exchange
 from outlast.gateway.transport import NetworkFault, Transport
@@ -84,6 +85,7 @@ class Pump:
         self._room = asyncio.Event()
         self._timers: dict[Timer, asyncio.TimerHandle] = {}
         self._attempts: dict[int, asyncio.Task[None]] = {}
+        self._warming: list[asyncio.Task[None]] = []
         self._closed = False
         self._finished = False
 
@@ -112,7 +114,7 @@ class Pump:
     async def _wind_up(self, watcher: asyncio.Task[None]) -> None:
         watcher.cancel()
         self._room.set()
-        attempts = list(self._attempts.values())
+        attempts = [*self._attempts.values(), *self._warming]
         if attempts and self._finished:
             await asyncio.wait(attempts, timeout=LINGER_S)
         for task in attempts:
@@ -130,6 +132,8 @@ class Pump:
                     task.cancel()
             case SetTimer(timer=timer, at=at):
                 self._set_timer(timer, at)
+            case Warm(candidate=candidate):
+                self._warming.append(asyncio.create_task(self._transport.warm(candidate)))
             case SendHead(status=status, headers=headers):
                 await self._to_client(self._client.head(status, headers))
             case SendReply(reply=reply):

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import msgspec
 
-from outlast.gateway.asked import Asked, Prepared
+from outlast.config.routes import LOCAL_NAMES
+from outlast.gateway.asked import Asked, Plan, Prepared
 from outlast.gateway.events import Observe
+from outlast.gateway.going import Going
 from outlast.gateway.holding import Unit
-from outlast.gateway.leg import Leg
-from outlast.gateway.resuming import Going, Restart
+from outlast.gateway.racer import Racer
 from outlast.gateway.routing import degraded
+from outlast.gateway.verdicts import passed_headers
 from outlast.nouns import (
     Attempt,
     Candidate,
     Degraded,
+    Kind,
     Observation,
     Outcome,
     Receipt,
@@ -27,9 +28,6 @@ from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
 from outlast.wire.stream import AnswerEvent
 
-if TYPE_CHECKING:
-    from outlast.gateway.exchange import Plan
-
 
 class Record:
     def __init__(self, plan: Plan) -> None:
@@ -38,8 +36,6 @@ class Record:
         self._attempts: list[Attempt] = []
         self._resumptions: list[Resumption] = []
         self._started_at = 0.0
-        self._attempt_at = 0.0
-        self._first_content_s: float | None = None
         self._dropped: tuple[str, ...] = ()
         self._served_by: Candidate | None = None
         self._events: list[AnswerEvent] = []
@@ -49,15 +45,9 @@ class Record:
     def start(self, now: float) -> None:
         self._started_at = now
 
-    def open(self, prepared: Prepared, now: float) -> None:
-        self._attempt_at = now
-        self._first_content_s = None
+    def open(self, prepared: Prepared) -> None:
         self._dropped = prepared.dropped
         self._events = []
-
-    def first_content(self, now: float) -> None:
-        if self._first_content_s is None:
-            self._first_content_s = now - self._attempt_at
 
     def keep(self, units: list[Unit]) -> None:
         """Keep events of an answer that is sent whole."""
@@ -71,14 +61,13 @@ class Record:
     def wall(self, now: float) -> float:
         return self._asked.at + (now - self._started_at)
 
-    def attempt(
-        self, candidate: Candidate, leg: Leg, verdict: Verdict | None, now: float
-    ) -> Observe:
-        """Note how an attempt ended; return its one Observation."""
+    def attempt(self, racer: Racer, verdict: Verdict | None, now: float) -> Observe:
+        """Note how an attempt ended (`verdict` None: well); return its one Observation."""
+        leg, candidate = racer.leg, racer.candidate
         outcome = verdict.outcome if verdict is not None else Outcome.OK
         scope = verdict.scope if verdict is not None else Scope.NONE
         evidence = verdict.evidence if verdict is not None else ""
-        if verdict is None or self.committed:
+        if verdict is None or (self.committed and outcome is not Outcome.LEFT):
             self._served_by = candidate
         tokens = leg.estimated(self._plan.prompt_tokens if leg.content_seen else 0)
         self._attempts.append(
@@ -87,34 +76,32 @@ class Record:
                 model=leg.model or candidate.model,
                 outcome=outcome,
                 scope=scope,
-                started_at=self.wall(self._attempt_at),
+                started_at=self.wall(racer.opened_at),
                 ended_at=self.wall(now),
                 status=leg.status,
                 evidence=evidence,
-                first_content_s=self._first_content_s,
+                first_content_s=racer.first_content_s,
                 tokens=tokens,
                 request_id=leg.request_id,
             )
         )
-        latency_s = now - self._attempt_at
+        took_s = now - racer.opened_at
         observation = Observation(
             at=self.wall(now),
             source="attempt",
             component=candidate.name,
             outcome=outcome,
             scope=scope,
-            latency_s=latency_s if self._first_content_s is None else self._first_content_s,
+            latency_s=took_s if racer.first_content_s is None else racer.first_content_s,
             evidence=evidence,
         )
         return Observe(candidate, observation, verdict)
 
     def resumed(self, going_on: Going, candidate: Candidate, at_char: int) -> JSON:
         """Note a seam; return the truth about it for the stream."""
-        how: str = going_on.ability.how or "instruct"
-        if isinstance(going_on.decision, Restart):
-            how = "restart"
         self._served_by = candidate
-        return self._seam(going_on.candidate, candidate.name, how, going_on.verdict, at_char)
+        broken, verdict = going_on.candidate, going_on.verdict
+        return self._seam(broken, candidate.name, going_on.how, verdict, at_char)
 
     def finished(self, candidate: Candidate, verdict: Verdict, at_char: int) -> JSON:
         """Note that what was shown was ended as a whole by us."""
@@ -143,12 +130,19 @@ class Record:
             outcome=outcome,
             status=status,
             served_by=served.name if served is not None else "",
-            degraded=degraded(served, self._plan.primary) if served is not None else Degraded.NONE,
+            degraded=self._degraded(served) if served is not None else Degraded.NONE,
             attempts=tuple(self._attempts),
             dropped=self._dropped if served is not None else (),
             error=error,
             resumptions=tuple(self._resumptions),
         )
+
+    def _degraded(self, candidate: Candidate) -> Degraded:
+        """How the answer differs from what was asked; the embedded model only where it was."""
+        own_names = {candidate.model, *LOCAL_NAMES}
+        if candidate.kind is Kind.LOCAL and self._asked.model not in own_names:
+            return Degraded.LOCAL
+        return degraded(candidate, self._plan.primary)
 
     def identity(self) -> dict[str, str]:
         """Headers that are true of every reply, however it will end."""
@@ -157,17 +151,31 @@ class Record:
             "outlast-receipt": self._asked.receipt_path,
         }
 
-    def truth(self, leg: Leg | None, candidate: Candidate | None) -> dict[str, str]:
+    def stream_headers(self, racer: Racer | None) -> dict[str, str]:
+        """Headers of a stream; without an attempt, because only pings are sent so far, little."""
+        headers = {
+            "content-type": "text/event-stream; charset=utf-8",
+            "cache-control": "no-cache",
+            "x-accel-buffering": "no",
+        }
+        if racer is None:
+            return headers | self.identity()
+        if racer.prepared.same_format:
+            headers = passed_headers(racer.leg.headers) | headers
+        return headers | self.truth(racer)
+
+    def truth(self, racer: Racer | None) -> dict[str, str]:
         """Headers that say who answers, after how many attempts, how far from what was asked."""
-        open_attempt = leg is not None and candidate is not None
         headers = self.identity()
-        headers["outlast-attempts"] = str(max(1, len(self._attempts) + open_attempt))
-        if leg is not None and candidate is not None:
-            headers["outlast-served-by"] = candidate.upstream
-            headers["outlast-model"] = _ascii(leg.model or candidate.model)
-            headers["outlast-degraded"] = degraded(candidate, self._plan.primary)
-            if self._dropped:
-                headers["outlast-dropped"] = _ascii(", ".join(self._dropped))[:1000]
+        if racer is None:
+            return headers | {"outlast-attempts": str(max(1, len(self._attempts)))}
+        candidate = racer.candidate
+        headers["outlast-attempts"] = str(racer.number + 1)
+        headers["outlast-served-by"] = candidate.upstream
+        headers["outlast-model"] = _ascii(racer.leg.model or candidate.model)
+        headers["outlast-degraded"] = self._degraded(candidate)
+        if racer.prepared.dropped:
+            headers["outlast-dropped"] = _ascii(", ".join(racer.prepared.dropped))[:1000]
         return headers
 
 

@@ -6,16 +6,11 @@ nobody saw it. A row per state; what no row allows is given up, honestly.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from outlast.gateway.capability import INSTRUCT
-from outlast.gateway.splicer import Splicer
 from outlast.gateway.transcript import Transcript
-from outlast.nouns import Candidate, Kind
-from outlast.outcome import Verdict
 from outlast.wire.canon import Request
 
 TAIL_CHARS = 300
@@ -54,38 +49,6 @@ Decision = Continue | Restart | FinishTools | Finish | GiveUp
 
 _TOOLS = {"tool_use", "custom_tool"}
 _THOUGHT = {"thinking", "redacted_thinking"}
-
-
-class Going:
-    """One break, and the search for somebody who goes on; mutable, owned by the exchange."""
-
-    def __init__(
-        self, candidate: Candidate, verdict: Verdict, decision: Continue | Restart
-    ) -> None:
-        self.candidate = candidate
-        """Who broke off."""
-        self.verdict = verdict
-        self.decision = decision
-        self.ability = INSTRUCT
-        self.instructed: set[str] = set()
-        """Candidates that refused a prefill."""
-        self.splicer: Splicer | None = None
-        self.heard = False
-
-
-def again(candidates: Sequence[Candidate], broken: Candidate) -> list[Candidate]:
-    """Return whom to ask to go on, best first.
-
-    Others before the one that broke, which may only have lost a connection and is the same
-    model; what is on this machine last.
-    """
-
-    def rank(candidate: Candidate) -> int:
-        if candidate.kind is Kind.LOCAL:
-            return 2
-        return 1 if candidate.name == broken.name else 0
-
-    return sorted(candidates, key=rank)
 
 
 def decide(transcript: Transcript, request: Request | None, tokens_left: int | None) -> Decision:

@@ -6,17 +6,16 @@ in it are pure. Nothing here waits for anything.
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from typing import TypeVar
 
 from outlast.accounts.keys import Key
 from outlast.config import RouteSettings, Settings
-from outlast.gateway.asked import Asked
+from outlast.gateway.asked import Asked, Plan
 from outlast.gateway.breaker import Breaker
 from outlast.gateway.connectivity import Connectivity
 from outlast.gateway.events import Observe
-from outlast.gateway.exchange import Plan
+from outlast.gateway.gaps import Gaps
 from outlast.gateway.limits import InFlight, RetryBudget, TokenBucket
 from outlast.gateway.routing import candidates_of, narrower, order, permitted, spread
 from outlast.gateway.transport import is_remote
@@ -29,7 +28,7 @@ MAX_TRACKED = 10_000
 
 
 class GatewayState:
-    def __init__(self, settings: Settings, roll: Callable[[], float] = random.random) -> None:
+    def __init__(self, settings: Settings, roll: Callable[[], float]) -> None:
         self.settings = settings
         self.connectivity = Connectivity()
         self.budget = RetryBudget(settings.retry.budget_share, settings.retry.budget_min_per_s)
@@ -37,6 +36,7 @@ class GatewayState:
         """Candidates that Status speaks against; filled from the bus."""
         self._roll = roll
         self._breakers: dict[str, Breaker] = {}
+        self._gaps: dict[str, Gaps] = {}
         self._buckets: dict[str, TokenBucket] = {}
         self._loads: dict[str, InFlight] = {}
         self._upstream_loads: dict[str, InFlight] = {}
@@ -130,6 +130,10 @@ class GatewayState:
         upstream = self.settings.upstreams.get(name)
         limit = upstream.max_concurrency if upstream is not None else None
         return _kept(self._upstream_loads, name, lambda: InFlight(limit))
+
+    def gaps(self, candidate: Candidate) -> Gaps:
+        """How regular this candidate's streams are."""
+        return _kept(self._gaps, candidate.name, Gaps)
 
     def healthy(self, route: RouteSettings, model: str, now: float) -> bool:
         """Whether some candidate beyond this machine would be asked now."""

@@ -6,6 +6,7 @@ are never followed, proxies and cookies of the environment never used, bodies ne
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 import ssl
@@ -19,7 +20,7 @@ from yarl import URL
 
 from outlast.config import Settings, UpstreamSettings
 from outlast.gateway.asked import Prepared
-from outlast.nouns import Kind
+from outlast.nouns import Candidate, Kind
 from outlast.outcome import Fault, FaultKind
 
 HEAD_LIMIT_BYTES = 64 << 10
@@ -47,6 +48,9 @@ class Answer(Protocol):
 class Transport(Protocol):
     async def open(self, prepared: Prepared) -> Answer:
         """Send the call and return when the head is here. Raises NetworkFault."""
+
+    async def warm(self, candidate: Candidate) -> None:
+        """Get a connection ready; never raises, may do nothing."""
 
     async def close(self) -> None: ...
 
@@ -86,6 +90,18 @@ class HttpTransport:
             except (aiohttp.ClientError, OSError, ValueError, TimeoutError) as error:
                 raise NetworkFault(fault_of(error)) from error
             return HttpAnswer(response)
+
+    async def warm(self, candidate: Candidate) -> None:
+        """Resolve, connect and shake hands now: a HEAD leaves its connection in the pool."""
+        upstream = self._settings.upstreams.get(candidate.upstream)
+        if upstream is None:
+            return
+        timeout = aiohttp.ClientTimeout(total=self._settings.timeouts_of(upstream.name).connect_s)
+        with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            async with self._session(upstream).head(
+                upstream.base_url, timeout=timeout, allow_redirects=False
+            ):
+                pass
 
     def reconfigure(self, settings: Settings) -> None:
         """Take new settings; connections under way end as they are."""
