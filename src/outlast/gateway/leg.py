@@ -165,6 +165,11 @@ class Leg:
 
     def _events_of(self, frame: ServerSentEvent) -> list[AnswerEvent]:
         try:
+            # A client chokes on other bytes, and noise before `data:` swallows the whole line.
+            frame.raw.decode()
+        except UnicodeDecodeError as error:
+            raise broke("malformed", "bytes that are not UTF-8") from error
+        try:
             return self._cut(self._prepared.reader.feed(frame))
         except MalformedFrame as error:
             raise broke("malformed", str(error)[:200]) from error
