@@ -35,7 +35,7 @@ from outlast.wire.stream import (
     ThinkingDelta,
 )
 from tests.wire.cases_openai_responses import CASES, Case
-from tests.wire.test_openai_responses_reader import joined, read
+from tests.wire.test_openai_responses_reader import joined, read, without_items
 
 REQUEST = Request(
     model="claude-auto",
@@ -420,7 +420,8 @@ def test_any_answer_survives_being_written_and_read(events: list[AnswerEvent]) -
     assert_legal(frames_of(data))
     again = joined(read([data]))
     assert again == joined(events)
-    assert joined(CODEC.parse_answer(CODEC.render_answer(events, ANY_REQUEST))) == [
+    whole = CODEC.parse_answer(CODEC.render_answer(events, ANY_REQUEST))
+    assert joined(without_items(whole)) == [
         event for event in again if not _lost_in_whole(event, events)
     ]
 

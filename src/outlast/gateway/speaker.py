@@ -11,7 +11,8 @@ unknown fields, and no event that they do not know.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,6 +23,13 @@ from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
 from outlast.wire.sse import format_event
 from outlast.wire.stream import AnswerEvent, End, Writer
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """A writer whose frames are numbered, and whose items have ends of their own."""
+
+    def resume_at(self, sequence: int, done: Collection[str]) -> None: ...
 
 
 class Speaker:
@@ -93,9 +101,8 @@ class Speaker:
         writer = self._codec.writer(self._request())
         for event in self.transcript.events():
             writer.write(event)
-        resume = getattr(writer, "resume_at", None)
-        if resume is not None and self.transcript.sequence is not None:
-            resume(self.transcript.sequence + 1)
+        if isinstance(writer, Resumable) and self.transcript.sequence is not None:
+            writer.resume_at(self.transcript.sequence + 1, self.transcript.done_items)
         return writer
 
 

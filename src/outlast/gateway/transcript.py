@@ -25,6 +25,9 @@ from outlast.wire.stream import (
 
 _SEQUENCE = re.compile(rb'"sequence_number"\s*:\s*(\d+)')
 
+_ITEM_DONE = b"response.output_item.done"
+_ITEM_ID = re.compile(rb'"id"\s*:\s*"([^"\\]{1,200})"')
+
 _Delta = TextDelta | ThinkingDelta | ArgsDelta | SignatureDelta
 _FIELD = {
     TextDelta: "text",
@@ -40,6 +43,8 @@ class Transcript:
         self._pieces: list[str] = []
         self._last: _Delta | None = None
         self._last_raw = b""
+        self.done_items: set[str] = set()
+        """Responses: ids of the output items whose end passed through."""
         self.open_block: BlockStart | None = None
         """The block that was begun and not ended, if any."""
         self.blocks: list[BlockStart] = []
@@ -48,8 +53,10 @@ class Transcript:
 
     def note(self, events: list[AnswerEvent], raw: bytes) -> None:
         """Take in what was said; `raw` as it passed through, or nothing."""
-        if raw:
+        if b'"sequence_number"' in raw:
             self._last_raw = raw
+            if _ITEM_DONE in raw:
+                self.done_items |= {found.decode() for found in _ITEM_ID.findall(raw)}
         for event in events:
             match event:
                 case TextDelta(text=text) | ThinkingDelta(text=text) | ArgsDelta(json=text):

@@ -53,6 +53,8 @@ class BlockStart(msgspec.Struct, frozen=True):
     data: str = ""
     raw: JSON = {}
     origin: Format | None = None
+    item: str = ""
+    """Responses: the id of the output item that the block is in."""
 
 
 class TextDelta(msgspec.Struct, frozen=True):

@@ -62,13 +62,16 @@ class Blocks:
         name: str = "",
         raw: JSON | None = None,
         origin: Format | None = None,
+        item: str = "",
     ) -> tuple[Block, list[AnswerEvent]]:
         if self._count >= LIMIT_BLOCKS:
             raise MalformedFrame(f"the answer has more than {LIMIT_BLOCKS} blocks")
         block = Block(self._count, kind)
         self._count += 1
         self._line.append(block)
-        start = BlockStart(block.index, kind, id=ident, name=name, raw=raw or {}, origin=origin)
+        start = BlockStart(
+            block.index, kind, id=ident, name=name, raw=raw or {}, origin=origin, item=item
+        )
         return block, self._emit(block, start)
 
     def grow(self, block: Block, text: str, part: str = "") -> list[AnswerEvent]:

@@ -25,7 +25,7 @@ class Call:
         self.field = "input" if self.custom else "arguments"
         self.item: JSON = {
             "type": "custom_tool_call" if self.custom else "function_call",
-            "id": item_id("ctc" if self.custom else "fc", response, str(position)),
+            "id": start.item or item_id("ctc" if self.custom else "fc", response, str(position)),
             "call_id": call_id(start.id, response, str(position)),
             "name": called.name,
             self.field: "",

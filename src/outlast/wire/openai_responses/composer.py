@@ -5,6 +5,8 @@ The Writer sends them; a whole answer keeps only the last.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from outlast.nouns import Format, Tokens
@@ -73,6 +75,17 @@ class Composer:
         self._take(event)
         out, self._out = self._out, []
         return out
+
+    def resume_at(self, sequence: int, done: Collection[str] = ()) -> None:
+        """Go on after frames that were not written here: what `add` returned was not sent.
+
+        `sequence`: the next number; `done`: ids of the items whose end was said.
+        """
+        self._sequence = sequence
+        message = self._message
+        if message is not None and message["id"] in done:
+            self._message = None
+            self._output.append({**message, "status": "completed"})
 
     def fail(self, answer_id: str, code: str, message: str) -> list[JSON]:
         """Return the events that end the stream with an error, legal at any point."""
@@ -173,7 +186,7 @@ class Composer:
     def _open(self, start: BlockStart) -> None:
         self._index = start.index
         if start.kind == "text":
-            self._open_text(start.raw.get("type") == "refusal")
+            self._open_text(start.raw.get("type") == "refusal", start.item)
             return
         if start.kind == "thinking":
             self._close_message()
@@ -196,9 +209,12 @@ class Composer:
         else:
             self._block = Skipped()
 
-    def _open_text(self, refusal: bool) -> None:
+    def _open_text(self, refusal: bool, given: str = "") -> None:
+        if self._message is not None and given and given != self._message["id"]:
+            self._close_message()
         if self._message is None:
-            item: JSON = {"type": "message", "id": self._new_id("msg"), "role": "assistant"}
+            ident = given if given and given not in self._indices else self._new_id("msg")
+            item: JSON = {"type": "message", "id": ident, "role": "assistant"}
             self._message = self._add_item({**item, "status": "in_progress", "content": []})
             self._message["content"] = []  # the announced item stays empty
         block = TextPart(self._message, len(self._message["content"]), refusal)

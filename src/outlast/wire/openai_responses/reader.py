@@ -201,6 +201,7 @@ class ResponsesReader:
                 "tool_use" if kind == "function_call" else "custom_tool",
                 string(raw, "call_id"),
                 name,
+                item=optional(raw, "id"),
             )
         else:
             block, events = self._blocks.open(
@@ -277,7 +278,7 @@ class ResponsesReader:
         if index in item.blocks:
             return item.blocks[index], []
         raw: JSON = {"type": "refusal"} if refusal else {}
-        block, events = self._blocks.open("text", raw=raw)
+        block, events = self._blocks.open("text", raw=raw, item=item.key)
         item.blocks[index] = block
         return block, events
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from outlast.wire.canon import JSON, Request
@@ -27,6 +29,10 @@ class ResponsesWriter:
         if isinstance(event, Failed):
             return self.failure(event.status, event.message, "")
         return _frames(self._composer.add(event))
+
+    def resume_at(self, sequence: int, done: Collection[str] = ()) -> None:
+        """Go on where frames that passed through have got to; see Composer.resume_at."""
+        self._composer.resume_at(sequence, done)
 
     def keepalive(self) -> bytes:
         """Return a comment: the only thing that every official client ignores at any point."""
