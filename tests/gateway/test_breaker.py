@@ -13,7 +13,13 @@ from outlast.nouns import Outcome, Scope
 from tests.playbook import Playbook
 
 SETTINGS = BreakerSettings()
-NOTHING = [Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS, Outcome.MISFIT]
+NOTHING = [
+    Outcome.CALLER_ERROR,
+    Outcome.CLIENT_GONE,
+    Outcome.OURS,
+    Outcome.LEFT,
+    Outcome.MISFIT,
+]
 OK, OVERLOADED, ERROR, TIMEOUT = (
     Outcome.OK,
     Outcome.OVERLOADED,

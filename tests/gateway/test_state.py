@@ -221,10 +221,11 @@ def test_an_answer_ends_being_offline() -> None:
     assert house.order()[0] == "anthropic"
 
 
-def test_a_client_that_left_says_nothing_of_the_network() -> None:
+@pytest.mark.parametrize("left", [Outcome.CLIENT_GONE, Outcome.LEFT])
+def test_an_attempt_that_was_left_says_nothing_of_the_network(left: Outcome) -> None:
     house = House()
     house.ends("anthropic", fault("connect_timeout"))
-    house.ends("mistral", Verdict(Outcome.CLIENT_GONE, Scope.NONE, ""))
+    house.ends("mistral", Verdict(left, Scope.NONE, ""))
     house.ends("openai", fault("connect_timeout"))
     assert house.order()[0] == "local"
 

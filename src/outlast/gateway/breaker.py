@@ -33,8 +33,9 @@ _FAILURES = {
 }
 _SILENT = {Outcome.CONNECT_FAILED, Outcome.TIMEOUT, Outcome.STALLED}
 """What a network of our own that is gone looks like."""
-_NEUTRAL = {Outcome.CALLER_ERROR, Outcome.CLIENT_GONE, Outcome.OURS, Outcome.MISFIT}
-"""What says nothing of the upstream's health; a misfit is a model's habit."""
+_SPEAKING = {Outcome.OK, Outcome.AUTH, Outcome.RATE_LIMITED, *_FAILURES}
+"""All else says nothing of the upstream's health: a caller's fault, a client that left, an attempt
+that we left, a model's habit."""
 
 
 class State(StrEnum):
@@ -92,7 +93,7 @@ class Breaker:
         self, outcome: Outcome, scope: Scope, now: float, retry_after_s: float | None = None
     ) -> None:
         """Take in how an attempt ended."""
-        if outcome in _NEUTRAL:
+        if outcome not in _SPEAKING:
             self._probing_since = None
             return
         if outcome is Outcome.OK:

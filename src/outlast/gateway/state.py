@@ -101,7 +101,7 @@ class GatewayState:
         upstream = self.settings.upstreams.get(candidate.upstream)
         if upstream is None:
             return  # it was removed from the settings meanwhile
-        if observation.outcome is not Outcome.CLIENT_GONE:
+        if observation.outcome not in {Outcome.CLIENT_GONE, Outcome.LEFT}:
             network = verdict.network if verdict is not None else "carried"
             remote = is_remote(upstream)
             if self.connectivity.observe(candidate.provider, network, remote=remote, now=now):
