@@ -598,7 +598,7 @@ def test_done_without_a_finish_reason_is_not_a_finished_answer() -> None:
     openai = candidate("openai", Kind.OPENAI_CHAT)
     driver = Driver(exchange(openai, form=Format.OPENAI_CHAT, continuation="none"))
     driver.feed(head)
-    driver.feed(lambda n: data(n, chunk({"role": "assistant", "content": "hi"})))
+    driver.feed(lambda n: data(n, chunk({"role": "assistant", "content": "hi "})))
     driver.feed(lambda n: data(n, DONE))
     assert driver.receipts[0].outcome == "broken_after_commit"
     assert b"[DONE]" not in driver.said

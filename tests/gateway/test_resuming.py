@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.gateway.events import AttemptBroke, BodyEnded, BytesReceived, HeadReceived, OpenAttempt
+from outlast.gateway.events import (
+    AttemptBroke,
+    BodyEnded,
+    BytesReceived,
+    HeadReceived,
+    OpenAttempt,
+    SetTimer,
+    TimerFired,
+)
 from outlast.nouns import Candidate, Format, Kind
 from outlast.outcome import Fault
 from outlast.wire.canon import Request, StructuredOutput, ToolChoice
@@ -232,6 +240,28 @@ def test_a_refused_prefill_is_asked_again_as_an_instruction() -> None:
     assert opened(driver) == ["a", "b", "b"]
     assert text_of(driver.said) == "hello world, and then some more words follow."
     assert [how for *_, how in machine._prepare.partials] == ["prefill", "instruct"]  # type: ignore[attr-defined]
+
+
+def test_a_word_is_shown_whole_so_that_a_seam_never_cuts_it() -> None:
+    driver = Driver(exchange("a", "b"))
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START + words("The")))
+    assert driver.said == b""
+    driver.feed(lambda n: data(n, words(" sea")))
+    assert text_of(driver.said) == "The"
+    driver.feed(cut)
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START + words(" sea is wide.") + ENDING))
+    assert text_of(driver.said) == "The sea is wide."
+
+
+def test_half_a_word_is_shown_when_its_other_half_takes_too_long() -> None:
+    driver = Driver(exchange("a", "b"))
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START + words("Hippo")))
+    (timer,) = [c for c in driver.commands if isinstance(c, SetTimer) and c.timer == "flush"]
+    driver.feed(lambda _: TimerFired("flush", timer.at))
+    assert text_of(driver.said) == "Hippo"
 
 
 def chat(name: str) -> Candidate:

@@ -57,7 +57,7 @@ class ClientSlow(msgspec.Struct, frozen=True):
     now: float
 
 
-Timer = Literal["watch", "keepalive", "deadline", "retry", "hedge"]
+Timer = Literal["watch", "keepalive", "deadline", "retry", "hedge", "flush"]
 Event = (
     HeadReceived | BytesReceived | BodyEnded | AttemptBroke | TimerFired | ClientGone | ClientSlow
 )

@@ -65,6 +65,7 @@ from outlast.wire.codec import ApiError, Codec
 from outlast.wire.estimate import estimate_tokens
 from outlast.wire.stream import AnswerEvent, BlockStop, End, MalformedFrame, Stop, StopReason
 
+FLUSH_S = 0.08
 _LEFT = Verdict(Outcome.LEFT, Scope.NONE, "another attempt was faster")
 _GONE = Verdict(Outcome.CLIENT_GONE, Scope.NONE, "the client closed the connection")
 
@@ -102,6 +103,8 @@ class Exchange:
         self._started_at = 0.0
         self._spoke_at = 0.0
         self._head_sent = False
+        self._flushing = False
+        self._mid_word = False
         self._going_on: Going | None = None
         self._resumptions = 0
         self.done = False
@@ -147,7 +150,8 @@ class Exchange:
                     racer.head(status, headers, now)
                     return []
                 case BytesReceived(data=data):
-                    return self._deliver(racer, racer.feed(data, now), now)
+                    commands = self._deliver(racer, racer.feed(data, now), now)
+                    return commands + self._flush_later(racer, now)
                 case BodyEnded():
                     return self._deliver(racer, racer.leg.end(self._record.wall(now)), now)
                 case AttemptBroke(fault=fault):
@@ -156,6 +160,13 @@ class Exchange:
             return self._failed(racer, broken, now)
         except (MalformedFrame, ValueError) as error:
             return self._failed(racer, broke("malformed", str(error)[:200]), now)
+
+    def _flush_later(self, racer: Racer, now: float) -> list[Command]:
+        """Half a word waits for its other half, but not for long."""
+        if self._flushing or self.done or not racer.leg.waiting_for_word:
+            return []
+        self._flushing = True
+        return [SetTimer("flush", now + FLUSH_S)]
 
     def _broke(self, racer: Racer, broken: Broken, now: float) -> list[Command]:
         """The connection broke; what the upstream had finished saying counts all the same."""
@@ -242,6 +253,8 @@ class Exchange:
             commands.append(Forward(self._speaker.say(broken.units)))
         commands += [self._record.attempt(racer, verdict, now), Abandon(racer.number)]
         self._tried.append((candidate, verdict))
+        if racer.leg.committed:
+            self._mid_word = racer.leg.mid_word
         if self._record.committed:
             return commands + self._resume(candidate, verdict, now)
         if not verdict.movable:
@@ -281,7 +294,7 @@ class Exchange:
         leg = Leg(
             prepared,
             self._codecs[candidate.kind.wire],
-            HoldPolicy(hold_thinking=bool(self._left)),
+            HoldPolicy(hold_thinking=bool(self._left), hold_words=True),
             self._plan.whole_limit_bytes,
         )
         timeouts = self._plan.timeouts[candidate.upstream]
@@ -324,7 +337,7 @@ class Exchange:
             case Finish(reason=reason):
                 return self._finish_here(reason, candidate, verdict, now)
             case Continue() | Restart() if self._resumptions < self._plan.retry.resumptions_max:
-                self._going_on = Going(candidate, verdict, decision)
+                self._going_on = Going(candidate, verdict, decision, mid_word=self._mid_word)
                 self._left = again(self._plan.candidates, candidate)
                 self._tried = [(candidate, verdict)]
                 return self._next(now)
@@ -413,6 +426,8 @@ class Exchange:
                 return self._keepalive(now)
             case "hedge":
                 return self._hedge(now)
+            case "flush":
+                return self._flush(now)
             case "deadline":
                 if self._record.committed:
                     return []
@@ -448,6 +463,14 @@ class Exchange:
 
     def _due(self) -> float:
         return min(racer.due() for racer in self._racers.values())
+
+    def _flush(self, now: float) -> list[Command]:
+        self._flushing = False
+        commands: list[Command] = []
+        for racer in list(self._racers.values()):
+            if racer.leg.waiting_for_word:
+                commands += self._deliver(racer, racer.leg.flush(), now)
+        return commands
 
     def _hedge(self, now: float) -> list[Command]:
         """Nothing was shown for too long: let a second candidate race, if the budget allows."""

@@ -41,13 +41,19 @@ class Going:
     """Owned by the exchange; one for each break. `candidate` broke off, for `verdict`."""
 
     def __init__(
-        self, candidate: Candidate, verdict: Verdict, decision: Continue | Restart
+        self,
+        candidate: Candidate,
+        verdict: Verdict,
+        decision: Continue | Restart,
+        *,
+        mid_word: bool,
     ) -> None:
         self.candidate = candidate
         self.verdict = verdict
         self.heard = False
         """Whether the new voice has said something."""
         self._decision = decision
+        self._mid_word = mid_word
         self._ability = INSTRUCT
         self._instructed: set[str] = set()
         """Candidates that refused a prefill."""
@@ -95,6 +101,7 @@ class Going:
                 transcript,
                 self._ability.how or "instruct",
                 same_block=exact or host or asked.format is not Format.ANTHROPIC,
+                mid_word=self._mid_word,
             )
         try:
             events = self._splicer.feed([event for unit in units for event in unit.events])

@@ -10,7 +10,8 @@ argument is a complete-looking command (continuity.md, finding 3). So a stream i
                                                           cut off by a limit
     thinking      from BlockStart to BlockStop            whole, where another upstream could
                                                           answer instead
-    text          at once
+    text          the piece that ends inside a word       until the next begins another, or
+                                                          `flush`: a seam must not cut a word
     the stop      with the end, so that the record is written before the last byte
 
 While everything is held the client has seen nothing, and any failure may move on unseen.
@@ -47,6 +48,7 @@ class Unit(msgspec.Struct, frozen=True):
 class HoldPolicy(msgspec.Struct, frozen=True):
     hold_tools: bool = True
     hold_thinking: bool = True
+    hold_words: bool = False
     object_arguments: bool = False
     """Whether arguments must be an object, as all formats want them that we translate into."""
     limit_bytes: int = 32 << 20
@@ -85,6 +87,11 @@ class Holder:
         self._torn: TornToolCall | None = None
         self._call_hidden = False
         self._content_held = False
+        self._last_char = ""
+        self._word_at: int | None = None
+        """Where in `_held` the piece is that ends inside a word."""
+        self.mid_word = False
+        """Whether the last text that was shown may end inside a word."""
         self.committed = False
         """Whether content was released: from then on the client has seen this attempt."""
         self.content_seen = False
@@ -101,15 +108,39 @@ class Holder:
         if _only_signs_of_life(unit):
             # Shown late they would mean nothing: while something waits, the exchange sends its own.
             return [unit] if self.committed and not self._held else []
+        waiting, free = len(self._held), self._releasable()
         for event in unit.events:
             self._note(event)
         if not unit.events and not self._in_call and _HIDDEN_CALL.search(unit.raw):
             self._call_hidden = True
         self._keep(unit)
-        if not self._releasable():
+        if self._releasable():
+            return self._release(len(self._held) if self._word_at is None else self._word_at)
+        # Something that is held begins: the text before it is complete.
+        return self._release(waiting) if free else []
+
+    def flush(self) -> list[Unit]:
+        """Return what waits for the end of a word only: it has waited long enough."""
+        if self._word_at is None or not self._releasable():
             return []
-        released, self._held, self._held_bytes = self._held, [], 0
-        self.committed = self.committed or self._content_held
+        released = self._release(len(self._held))
+        self.mid_word = True
+        return released
+
+    @property
+    def waiting_for_word(self) -> bool:
+        return self._word_at is not None
+
+    def _release(self, count: int) -> list[Unit]:
+        if not count:
+            return []
+        if not self.committed and not any(map(_has_content, self._held[:count])):
+            return []
+        released, self._held = self._held[:count], self._held[count:]
+        self._held_bytes = sum(len(unit.raw) for unit in self._held)
+        self._word_at = None if self._word_at is None or not self._held else 0
+        self.mid_word = False
+        self.committed = True
         return released
 
     @property
@@ -131,7 +162,11 @@ class Holder:
         match event:
             case BlockStart():
                 self._begin(event)
-            case TextDelta(text=text) | ThinkingDelta(text=text):
+            case TextDelta(text=text):
+                if text:
+                    self._content_held = self.content_seen = True
+                    self._word(text)
+            case ThinkingDelta(text=text):
                 if text:
                     self._content_held = self.content_seen = True
             case ArgsDelta(json=json):
@@ -149,6 +184,16 @@ class Holder:
             case _:
                 pass
 
+    def _word(self, text: str) -> None:
+        """Find out whether the text now ends inside a word, and in which unit that began."""
+        if not self._policy.hold_words:
+            return
+        if not joined(text[-1]):
+            self._word_at = None
+        elif self._word_at is None or not joined(self._last_char) or not joined(text[0]):
+            self._word_at = len(self._held)  # the unit that is being noted comes there
+        self._last_char = text[-1]
+
     def _begin(self, block: BlockStart) -> None:
         if self._torn is not None:
             raise self._torn  # the model went on: it was not cut off
@@ -161,6 +206,7 @@ class Holder:
 
     def _close(self) -> None:
         block, self._open = self._open, None
+        self._word_at, self._last_char = None, ""
         if block is None or block.kind != "tool_use":
             return
         arguments = "".join(self._arguments)
@@ -190,6 +236,25 @@ class Holder:
         if self._open.kind in _THINKING:
             return not self._policy.hold_thinking
         return True
+
+
+def joined(char: str) -> bool:
+    """Whether a character may be inside of something that must not be cut: a word of a script
+    with spaces, a number, an emoji of several code points, a citation's `[1`."""
+    if char.isascii():
+        return char.isalnum() or char in "_'[-"
+    if "\u2e80" <= char <= "\ua4cf" or "\uac00" <= char <= "\ud7af":
+        return False  # scripts without spaces: every character stands alone
+    return char.isalnum() or char in "\u200d\ufe0f\u2019" or char >= "\U0001f000"
+
+
+def _has_content(unit: Unit) -> bool:
+    return any(
+        isinstance(event, (ArgsDelta, ForeignDelta, End))
+        or (isinstance(event, (TextDelta, ThinkingDelta)) and event.text)
+        or (isinstance(event, BlockStart) and event.kind not in {"text", "thinking"})
+        for event in unit.events
+    )
 
 
 def _only_signs_of_life(unit: Unit) -> bool:

@@ -132,6 +132,19 @@ class Leg:
                 raise
         return released
 
+    def flush(self) -> list[Unit]:
+        """Return what waits for the end of a word only."""
+        return self._holder.flush()
+
+    @property
+    def waiting_for_word(self) -> bool:
+        return self._holder.waiting_for_word
+
+    @property
+    def mid_word(self) -> bool:
+        """Whether the last text shown may end inside a word."""
+        return self._holder.mid_word
+
     def end(self, now: float) -> list[Unit]:
         """The upstream ended cleanly: return what remains. Raises Broken, always for an error."""
         if self.status is None:
