@@ -17,6 +17,7 @@ from outlast.nouns import Attempt, Outcome, Receipt
 
 EVENTS_KEPT = 100
 Sign = Literal["good", "bad", "note"]
+_NO_FAILURE = {Outcome.OK, Outcome.LEFT, Outcome.CLIENT_GONE}
 How = Literal["at_once", "moved", "resumed", "local", "failed"]
 
 
@@ -102,8 +103,11 @@ class Board:
     stopped: bool = False
     listener: Callable[[Event], None] | None = None
 
-    def note(self, key: str, sign: Sign = "note", **values: Any) -> None:
-        event = Event(self.at_s, key, values, sign)
+    def note(
+        self, key: str, sign: Sign = "note", *, at_s: float | None = None, **values: Any
+    ) -> None:
+        """Note something now, or at another time of the day."""
+        event = Event(self.at_s if at_s is None else at_s, key, values, sign)
         self.events.append(event)
         if self.listener is not None:
             self.listener(event)
@@ -132,7 +136,7 @@ class Board:
 
     @property
     def failed_attempts(self) -> int:
-        return sum(n for (_, outcome), n in self.attempts.items() if outcome is not Outcome.OK)
+        return sum(n for (_, outcome), n in self.attempts.items() if outcome not in _NO_FAILURE)
 
     @property
     def lost(self) -> bool:
@@ -150,7 +154,8 @@ def how_it_went(seen: Seen, receipt: Receipt | None) -> How:
         return "resumed"
     if receipt.served_by.partition("/")[0] == "local":
         return "local"
-    return "moved" if len(receipt.attempts) > 1 else "at_once"
+    first = min(receipt.attempts, key=lambda attempt: attempt.started_at, default=None)
+    return "at_once" if first is None or first.outcome is Outcome.OK else "moved"
 
 
 def sorted_attempts(path: tuple[Attempt, ...]) -> list[tuple[str, Outcome]]:

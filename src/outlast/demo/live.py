@@ -6,9 +6,10 @@ Made for 80 × 24 and better with more. A colour never stands alone: a sign and 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 from rich.cells import cell_len
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.layout import Layout
 from rich.live import Live
 from rich.panel import Panel
@@ -24,7 +25,9 @@ from outlast.demo.summary import rows
 from outlast.demo.texts import NAMES, Texts
 from outlast.gateway.breaker import State
 
-WIDTH_MIN, HEIGHT_MIN = 78, 23
+WIDTH_MIN, HEIGHT_MIN = 78, 24
+TALL = 26
+"""From this height on the counts have a heading of their own."""
 SURFACES = {"messages": "Messages", "chat": "Chat"}
 _BREAKERS = {
     State.CLOSED: ("✔", "green"),
@@ -71,7 +74,7 @@ def picture(board: Board, texts: Texts, speed: float, console: Console) -> Layou
     )
     table = rows(board, texts)
     below.split_row(
-        Layout(_count(table, texts), size=min(42, console.width // 2)),
+        Layout(_count(table, texts, console.height), size=min(42, console.width // 2)),
         Layout(_events(board, texts, console.height)),
     )
     whole.split_column(Layout(_head(board, texts, speed), size=2), states, clients, below)
@@ -136,10 +139,17 @@ def _gateway(board: Board, texts: Texts) -> Panel:
         grid.add_row(Text(label), Text(f"{sign} {words}", colour))
     serving = Counter(s.seen.served_by for s in board.streams if s.asking and s.seen.served_by)
     told = " · ".join(f"{NAMES.get(name, name)} {n}" for name, n in sorted(serving.items()))
-    grid.add_row(Text(texts("serving")), Text(told or "–", "cyan"))
-    attempts = texts("attempts_of", attempts=board.attempts.total(), failed=board.failed_attempts)
-    grid.add_row(Text(texts("attempts")), Text(attempts))
-    return Panel(grid, title=texts("gateway"), title_align="left")
+    counts = texts(
+        "attempts_so_far",
+        attempts=board.attempts.total(),
+        failed=board.failed_attempts,
+        moved=board.hows["moved"] + board.hows["resumed"],
+    )
+    lines = (
+        Text.assemble(f"{texts('serving')} ", (told or "–", "cyan"), no_wrap=True),
+        Text(counts, no_wrap=True, overflow="ellipsis"),
+    )
+    return Panel(Group(grid, *lines), title=texts("gateway"), title_align="left")
 
 
 def _clients(board: Board, texts: Texts) -> Panel:
@@ -153,11 +163,17 @@ def _clients(board: Board, texts: Texts) -> Panel:
         table.add_row(
             str(stream.client),
             SURFACES[stream.surface],
-            Text(NAMES.get(stream.seen.served_by, "") or "…"),
+            _server(stream.seen.served_by),
             _answer(stream, texts),
             _state(stream.direct, asking=stream.direct_asking, texts=texts),
         )
     return Panel(table, title=texts("clients"), title_align="left")
+
+
+def _server(upstream: str) -> Text:
+    name = NAMES.get(upstream, upstream) or "…"
+    # The arrow: somebody else than who was asked for.
+    return Text(name) if upstream in {"", "anthropic"} else Text(f"⇄ {name}", "yellow")
 
 
 def _answer(stream: Stream, texts: Texts) -> RenderableType:
@@ -188,45 +204,54 @@ class _Tail:
     def __init__(self, text: str) -> None:
         self._text = text
 
-    def __rich_console__(self, console: Console, options: object) -> list[Text]:
-        width = getattr(options, "max_width", console.width)
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
         # Four times the width is enough to find as many characters that can be shown.
-        flat = " ".join(self._text[-4 * width :].split())
-        shown = "".join(char for char in flat if char.isprintable() and cell_len(char) == 1)
-        return [Text(shown[-width:], no_wrap=True, end="")]
+        tail = self._text[-4 * width :]
+        shown = "".join(char if _narrow(char) else " " for char in tail)
+        yield Text(" ".join(shown.split())[-width:].lstrip(), no_wrap=True, end="")
 
 
-def _count(table: list[tuple[str, str, str]], texts: Texts) -> Panel:
+def _narrow(char: str) -> bool:
+    return char.isprintable() and cell_len(char) == 1
+
+
+def _count(table: list[tuple[str, str, str]], texts: Texts, height: int) -> Panel:
+    """What was counted. Where there is little room, the heading moves into the frame."""
+    heading, *counted = table
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=1, no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    grid.add_column(justify="right", no_wrap=True)
-    for number, (label, one, other) in enumerate(table):
-        style = "dim" if number == 0 else ""
+    for words in heading[1:]:
+        grid.add_column(justify="right", no_wrap=True, min_width=cell_len(words))
+    title = texts("count")
+    if height >= TALL:
+        grid.add_row(*(Text(words, "dim") for words in heading))
+    else:
+        title = f"{title} ─── {heading[1]} ─ {heading[2]}"
+    for label, one, other in counted:
         failed = label == texts("failed")
         grid.add_row(
-            Text(label, style),
-            Text(one, style or ("bold red" if failed and one != "0" else "bold green")),
-            Text(other, style or ("red" if failed and other != "0" else "")),
+            Text(label),
+            Text(one, "bold red" if failed and one != "0" else "bold green"),
+            Text(other, "red" if failed and other != "0" else ""),
         )
-    return Panel(grid, title=texts("count"), title_align="left", padding=0)
+    align: Literal["left", "right"] = "left" if height >= TALL else "right"
+    return Panel(grid, title=title, title_align=align, padding=0)
 
 
 def _events(board: Board, texts: Texts, height: int) -> Panel:
-    newest = list(board.events)[-max(3, height) :]
-    told = [
-        Text.assemble(
-            (timeline.clock(event.at_s), "dim"),
-            " ",
-            (SIGNS[event.sign], COLOURS[event.sign]),
-            " ",
+    """The newest on top."""
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
+    for event in list(reversed(board.events))[:height]:
+        table.add_row(
+            timeline.clock(event.at_s),
+            Text(SIGNS[event.sign], COLOURS[event.sign]),
             sentence(event, texts),
-            no_wrap=True,
-            overflow="ellipsis",
         )
-        for event in reversed(newest)
-    ]
-    return Panel(Group(*told), title=texts("events"), title_align="left", padding=0)
+    return Panel(table, title=texts("events"), title_align="left", padding=0)
 
 
 def _grid() -> Table:

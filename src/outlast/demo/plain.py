@@ -29,7 +29,7 @@ class PlainView:
         board.listener = None
 
     def _event(self, event: Event) -> None:
-        if event.key.startswith("phase_") and self._board is not None and self._board.direct.asked:
+        if event.key.startswith("phase_") and self._board is not None and self._board.outlast.whole:
             self._line(clock(event.at_s), "=", tally(self._board, self._texts))
         self._line(clock(event.at_s), SIGNS[event.sign], sentence(event, self._texts))
 

@@ -106,9 +106,9 @@ class _Day:
         self._view = view
         self._stop = stop
         self._direct: set[asyncio.Task[None]] = set()
-        self._phase = ""
-        self._notice: timeline.Notice | None = None
+        self._looked_s = -1.0
         self._dark = False
+        self._ending = False
 
     async def run(self) -> None:
         house = self._house
@@ -236,17 +236,25 @@ class _Day:
             self._look_at_vendor(vendor, state)
 
     def _look_at_day(self) -> None:
-        board = self._board
-        phase = timeline.phase_at(board.at_s)
-        if phase.key != self._phase:
-            self._phase = phase.key
-            board.note(phase.key, "bad" if phase.faults else "good")
-        notice = timeline.notice_at(board.at_s)
-        if notice is not self._notice:
-            if self._notice is not None:
-                board.note("event_page", vendor="anthropic", page=notice.page, notice=notice.key)
-            self._notice = notice
-            board.vendors[0].page = notice.page
+        """Note what has come since the last look, at the time that the record gives it."""
+        board, now_s = self._board, self._board.at_s
+        for phase in timeline.PHASES:
+            if self._looked_s < phase.at_s <= now_s:
+                board.note(phase.key, "bad" if phase.faults else "good", at_s=phase.at_s)
+        for notice in timeline.NOTICES:
+            if self._looked_s < notice.at_s <= now_s:
+                board.vendors[0].page = notice.page
+                board.note(
+                    "event_page",
+                    at_s=notice.at_s,
+                    vendor="anthropic",
+                    page=notice.page,
+                    notice=notice.key,
+                )
+        self._looked_s = now_s
+        if board.at_s >= timeline.END_S and not self._ending:
+            self._ending = True
+            board.note("event_ending")
         if self._chosen.weights is not None and not self._dark:
             self._dark = board.at_s >= timeline.DARK[0]
             if self._dark:

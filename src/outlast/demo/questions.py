@@ -38,7 +38,7 @@ def question(
 ) -> Question:
     """Return the `number`-th question of a client (both count from 1)."""
     chance = dice("question", seed, client, number)
-    chars, pause_s = chance.randrange(420, 880), chance.uniform(0.1, 0.5)
+    chars, pause_s = chance.randrange(380, 760), chance.uniform(0.1, 0.5)
     if brief:
         chars = 90
     words = f"Client {client}, question {number}. [[chars={chars} language={language}]]"

@@ -7,6 +7,7 @@ import contextlib
 import io
 import signal
 import sys
+import textwrap
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,8 @@ EXIT_UNREACHABLE = 3
 EXIT_STOPPED = 130
 SEED = 20260302
 CLIENTS = 6
+WIDTH = 100
+"""Of the longest line of text."""
 SPEED_MIN, SPEED_MAX = 0.1, 20.0
 """Faster than that, a small machine cannot play the streams in time."""
 
@@ -58,12 +61,13 @@ def run(
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     console = Console()
+    width = max(40, min(WIDTH, console.width))
     shows = not json and not plain and console.is_terminal and fits(console)
     view: View = NoView() if json else PlainView(sys.stdout, texts)
     if shows:
         view = LiveView(console, texts, speed)
     if not json:
-        _introduce(texts, speed, loading=chosen.weights is not None)
+        _introduce(texts, speed, width, loading=chosen.weights is not None)
     problems = io.StringIO()
     with contextlib.redirect_stderr(problems):
         # What Outlast logs waits until the picture is gone.
@@ -75,7 +79,11 @@ def run(
         return EXIT_UNREACHABLE
     finally:
         sys.stderr.write(problems.getvalue())
-    _sum_up(board, texts, speed=speed, seed=seed, json=json)
+    if json:
+        summary = msgspec.json.encode(as_json(board, speed=speed, seed=seed))
+        sys.stdout.write(msgspec.json.format(summary, indent=2).decode() + "\n")
+    else:
+        _say(width, *lines(board, texts))
     if board.lost:
         return EXIT_LOST
     return EXIT_STOPPED if board.stopped else EXIT_OK
@@ -104,22 +112,14 @@ def _weights(settings: Settings | None, texts: Texts) -> Path | None:
     return found
 
 
-def _introduce(texts: Texts, speed: float, *, loading: bool) -> None:
+def _introduce(texts: Texts, speed: float, width: int, *, loading: bool) -> None:
     start, end = timeline.clock(0.0), timeline.clock(timeline.END_S)
     seconds = round(timeline.length_s(speed))
-    _say(texts("intro", start=start, end=end, seconds=seconds), texts("intro_guess"))
-    if loading:
-        _say(texts("local_waiting"))
+    told = [texts("intro", start=start, end=end, seconds=seconds), texts("intro_guess")]
+    _say(width, *told, *[texts("local_waiting")] * loading)
 
 
-def _sum_up(board: Board, texts: Texts, *, speed: float, seed: int, json: bool) -> None:
-    if json:
-        summary = msgspec.json.encode(as_json(board, speed=speed, seed=seed))
-        _say(msgspec.json.format(summary, indent=2).decode())
-    else:
-        _say(*lines(board, texts))
-
-
-def _say(*told: str) -> None:
-    sys.stdout.write("\n".join(told) + "\n")
+def _say(width: int, *told: str) -> None:
+    for line in told:
+        sys.stdout.write(textwrap.fill(line, width) + "\n")
     sys.stdout.flush()

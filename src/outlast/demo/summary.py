@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from outlast.demo.board import Board, Way
@@ -49,10 +50,10 @@ def lines(board: Board, texts: Texts) -> list[str]:
     told += [f"{label:{WIDTH}}{one:>9}{other:>9}" for label, one, other in rows(board, texts)]
     served = _listed(board.served, lambda name: NAMES.get(name, name))
     attempts = texts("attempts_of", attempts=board.attempts.total(), failed=board.failed_attempts)
-    told += ["", f"{texts('summary_served')}: {served}", f"{texts('summary_attempts')}: {attempts}"]
+    told += ["", texts("summary_served", told=served), texts("summary_attempts", told=attempts)]
     for key, way in (("summary_reasons", board.direct), ("summary_lost", board.outlast)):
         if way.failed:
-            told.append(f"{texts(key)}: {_listed(way.reasons, texts.failure)}")
+            told.append(texts(key, told=_listed(way.reasons, texts.failure)))
     told += ["", *_verdict(board, texts), texts("intro_guess")]
     return told
 
@@ -64,12 +65,12 @@ def rows(board: Board, texts: Texts) -> list[tuple[str, str, str]]:
         ("", texts("with"), texts("without")),
         (texts("asked"), str(ours.asked), str(theirs.asked)),
         (texts("whole"), str(ours.whole), str(theirs.whole)),
-        (texts("failed"), str(ours.failed), str(theirs.failed)),
         (texts("moved"), str(board.hows["moved"]), "–"),
         (texts("resumed"), str(board.hows["resumed"]), "–"),
     ]
     if board.hows["local"]:
         table.append((texts("local"), str(board.hows["local"]), "–"))
+    table.append((texts("failed"), str(ours.failed), str(theirs.failed)))
     if ours.under_way or theirs.under_way:
         table.append((texts("under_way"), str(ours.under_way), str(theirs.under_way)))
     if board.unrecorded:
@@ -92,5 +93,5 @@ def _verdict(board: Board, texts: Texts) -> list[str]:
     return said
 
 
-def _listed(counted: Counter[str], name: Any) -> str:
+def _listed(counted: Counter[str], name: Callable[[str], str]) -> str:
     return ", ".join(f"{name(key)} {count}" for key, count in counted.most_common()) or "–"

@@ -17,7 +17,7 @@ PLAYED = 400.0
 """Seconds of the day in a second of the demo."""
 MODEL = "claude-sonnet-5"
 OTHER_MODEL = "gpt-5.5"
-TOKENS_PER_S = 42.0
+TOKENS_PER_S = 60.0
 FIRST_TOKEN_S = 0.25
 STALL_S = 4.0
 
