@@ -146,8 +146,10 @@ def _version(modules: Path, package: str) -> str:
 
 def _cases(client: Client, *, continuity: bool) -> list[Case]:
     if client.tool is not None:
-        extra = [Case(DISCOVERY, (client.format,))] if client.tool.discovery else []
-        return [*extra, *matrix(client.format, continuity=continuity)]
+        tool = client.tool
+        extra = [Case(DISCOVERY, (tool.format,))] if tool.discovery else []
+        omits = tool.omits_thinking
+        return [*extra, *matrix(tool.format, continuity=continuity, omits_thinking=omits)]
     return [Case(ENDPOINTS, (client.format,)), *matrix(client.format)]
 
 

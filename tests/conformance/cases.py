@@ -6,7 +6,7 @@ The first upstream is asked first; the second, where there is one, is healthy. N
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from outlast.nouns import Format, Outcome
 from outlast.simulator import Fault, FaultKind
@@ -33,6 +33,8 @@ class Failure:
     outcomes: frozenset[Outcome]
     continuity: bool = False
     """Falls after something was seen: passes only where answers are continued."""
+    unseen: Fault | None = None
+    """The same where Anthropic's API thinks without showing it (`display: omitted`)."""
 
 
 @dataclass(frozen=True)
@@ -107,18 +109,25 @@ INSIDE = (
         Fault(FaultKind.CUT, where="thinking", after_share=0.5),
         _TORN,
         continuity=True,
+        # message_start, content_block_start, ping: the block is open, its signature to come.
+        unseen=Fault(FaultKind.CUT, after_events=3),
     ),
 )
 
 
-def matrix(own: Format, *, continuity: bool = False) -> list[Case]:
-    """Return the cases of a client that speaks `own`: its own format first."""
+def matrix(own: Format, *, continuity: bool = False, omits_thinking: bool = False) -> list[Case]:
+    """Return the cases of a client that speaks `own`: its own format first.
+
+    `omits_thinking`: it asks Anthropic's API not to show what the model thinks.
+    """
     others = [form for form in FORMATS if form is not own]
     cases = [Case(f"healthy:{SHORT[form]}", (form,)) for form in (own, *others)]
     failures = [*BEFORE_CONTENT, *(INSIDE if continuity else ())]
     for failure in failures:
-        for second in (own, *others):
-            cases.append(_failing(failure, own, second))
+        given = failure
+        if omits_thinking and failure.unseen is not None:
+            given = replace(failure, fault=failure.unseen)
+        cases += [_failing(given, own, second) for second in (own, *others)]
     # A failing first upstream whose answer has to be translated, too.
     for failure in failures:
         cases.append(_failing(failure, others[0], own))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,3 @@ def _seen(recorded: Any) -> dict[str, Any]:
     shown = {name: getattr(recorded, name) for name in names}
     fault = recorded.fault.kind.value if recorded.fault is not None else None
     return {**shown, "fault": fault, "headers": recorded.headers, "body": recorded.body}
-
-
-Runner = Callable[[Bench, Client, Case], Awaitable[Verdict]]

@@ -50,6 +50,8 @@ class Tool:
     call: Callable[[str, House, Place], Call]
     writes: Callable[[Path], ToolPart]
     """The tool's own way to create the file, for answers that are scripted whole."""
+    omits_thinking: bool = False
+    """Asks Anthropic's API for thinking without its words (`display: omitted`)."""
     discovery: tuple[str, dict[str, str]] | None = None
     """Where in HOME the tool keeps the models that a gateway offers, and what makes it ask."""
 
@@ -146,7 +148,8 @@ TOOLS = (
         ("@anthropic-ai/claude-code-*/claude",),
         _claude,
         _write("file_path"),
-        (
+        omits_thinking=True,
+        discovery=(
             ".claude/cache/gateway-models.json",
             {"CLAUDE_CODE_ENABLE_GATEWAY_MODEL_DISCOVERY": "1"},
         ),
