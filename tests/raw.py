@@ -78,13 +78,14 @@ async def read_reply(reader: asyncio.StreamReader, method: str = "POST") -> Repl
     head: h11.Response | None = None
     body: list[bytes] = []
     while True:
-        event = parser.next_event()
-        if event is h11.NEED_DATA:
-            try:
+        try:
+            event = parser.next_event()
+            if event is h11.NEED_DATA:
                 data = await reader.read(1 << 16)
                 parser.receive_data(data)
-            except (ConnectionError, h11.RemoteProtocolError):
-                return _reply(head, body, whole=False, closed=True)
+        except (ConnectionError, h11.RemoteProtocolError):
+            return _reply(head, body, whole=False, closed=True)
+        if event is h11.NEED_DATA:
             if not data and head is None:
                 raise ConnectionError("the server closed the connection without an answer")
         elif isinstance(event, h11.Response):

@@ -31,6 +31,10 @@ STOPS: dict[str, dict[StopReason, str]] = {
 """How each surface says why an answer ended; Anthropic's words are our own."""
 
 
+class AnswerFailed(Exception):
+    """A Responses stream said that it failed; the SDK leaves that to its caller."""
+
+
 class Call(msgspec.Struct, frozen=True):
     id: str
     name: str
@@ -101,6 +105,8 @@ async def _response(house: House, body: Body, *, stream: bool) -> Any:
     # Not the helper: it takes an incomplete answer for an error.
     async with await house.gpt.responses.create(**body, stream=True) as streaming:
         async for event in streaming:
+            if event.type == "response.failed":
+                raise AnswerFailed(str(event.response.error))
             if event.type in {"response.completed", "response.incomplete"}:
                 assert final is None, "two ends"
                 final = event.response

@@ -30,7 +30,7 @@ async def shared_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         yield house
 
 
-@pytest.fixture
-def house(shared_house: House) -> House:
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(shared_house: House) -> House:
     shared_house.reset()
     return shared_house

@@ -29,6 +29,8 @@ PATHS = {
     "responses": "/v1/responses",
 }
 MODELS = {"anthropic": "claude-sonnet-4-5", "chat": "gpt-5", "responses": "gpt-5"}
+NEXT = {"anthropic": "chat", "chat": "responses", "responses": "anthropic"}
+"""Whom tests ask after a vendor."""
 PLAIN = Script(seed=1)
 
 UNBREAKABLE = BreakerSettings(consecutive_failures=1000, min_requests=10_000)
@@ -50,6 +52,12 @@ class House(msgspec.Struct):
             vendor.script = PLAIN
             vendor.requests.clear()
         self.heads.clear()
+        # Breakers are forgotten with the settings that they were made for, and no attempt is
+        # then held against the next test.
+        state, given = self.running.service.state, self.running.service.settings
+        other = msgspec.structs.replace(given.breaker, window_s=given.breaker.window_s + 1)
+        state.reconfigure(msgspec.structs.replace(given, breaker=other))
+        state.reconfigure(given)
 
     def play(self, script: Script) -> None:
         """Let all vendors play one script, so that they tell the same truth."""
@@ -117,11 +125,11 @@ async def open_house(
             **more,
         )
         running = await stack.enter_async_context(serving(chosen))
-        yield await stack.enter_async_context(_with_sdks(running, vendors))
+        yield await stack.enter_async_context(with_sdks(running, vendors))
 
 
 @asynccontextmanager
-async def _with_sdks(running: Running, vendors: dict[str, Vendor]) -> AsyncIterator[House]:
+async def with_sdks(running: Running, vendors: dict[str, Vendor]) -> AsyncIterator[House]:
     heads: list[dict[str, str]] = []
 
     async def note(response: Any) -> None:

@@ -39,8 +39,8 @@ async def side_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         yield house
 
 
-@pytest.fixture
-def house(side_house: House) -> House:
+@pytest_asyncio.fixture(loop_scope="module")
+async def house(side_house: House) -> House:
     side_house.reset()
     return side_house
 
