@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Literal
+
 import pytest
 
 from outlast.demo.asking import Seen, judge, take
@@ -108,3 +111,12 @@ def test_questions_and_their_truth_depend_on_the_seed_alone() -> None:
         assert asked.body != question(4, client, 5, "fr").body
         assert truth(asked, script) == truth(asked, other)
     assert {surface_of(client) for client in (1, 2)} == {"messages", "chat"}
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_no_true_answer_says_a_word_twice_in_a_row(language: Literal["en", "fr"]) -> None:
+    script, _ = scripts(seed=3, speed=1, language=language)
+    for number in range(1, 40):
+        words = truth(question(3, 1, number, language), script).split()
+        twice = [one for one, two in pairwise(words) if one == two and len(one) > 2]
+        assert twice == []

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import uvicorn
 
 from outlast.app import Server, Service, running, uvicorn_config
@@ -24,7 +25,7 @@ from outlast.config import (
     TimeoutSettings,
     UpstreamSettings,
 )
-from outlast.config.routes import complete
+from outlast.config.routes import LOCAL, complete
 from outlast.config.settings import Secret
 from outlast.demo.timeline import MODEL, OTHER_MODEL, key_of
 from outlast.nouns import Kind
@@ -113,7 +114,12 @@ def settings_for(
             ),
         ),
     )
-    return complete(settings)
+    settings = complete(settings)
+    if (local := settings.upstreams.get(LOCAL)) is not None:
+        # A model is as fast as its machine, whatever the speed of the demo.
+        patient = msgspec.structs.replace(settings.timeouts, first_byte_s=40.0, stall_s=20.0)
+        settings.upstreams[LOCAL] = msgspec.structs.replace(local, timeouts=patient)
+    return settings
 
 
 @asynccontextmanager

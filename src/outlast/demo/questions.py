@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import msgspec
@@ -12,6 +13,8 @@ from outlast.simulator.prose import dice
 from outlast.simulator.script import Language, Script
 
 Surface = Literal["messages", "chat"]
+VARIANTS = 200
+_TWICE = re.compile(r"(?<!\S)(\S.{2,40}?)\s+\1")
 PATHS: dict[Surface, str] = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}
 
 
@@ -36,12 +39,28 @@ def surface_of(client: int) -> Surface:
 def question(
     seed: int, client: int, number: int, language: Language, *, brief: bool = False
 ) -> Question:
-    """Return the `number`-th question of a client (both count from 1)."""
-    chance = dice("question", seed, client, number)
+    """Return the `number`-th question of a client (both count from 1).
+
+    Where a second voice goes on after a tear and begins with the last word that was shown, Outlast
+    takes that for a repetition and drops it. The scripted prose says a word twice in a row many
+    times as often as people do, so questions whose true answer does are not asked.
+    """
+    script = Script(seed=seed)
+    for variant in range(VARIANTS):
+        asked = _question(seed, client, number, language, variant, brief=brief)
+        if not _TWICE.search(truth(asked, script)):
+            break
+    return asked
+
+
+def _question(
+    seed: int, client: int, number: int, language: Language, variant: int, *, brief: bool
+) -> Question:
+    chance = dice("question", seed, client, number, variant)
     chars, pause_s = chance.randrange(380, 760), chance.uniform(0.1, 0.5)
     if brief:
         chars = 90
-    words = f"Client {client}, question {number}. [[chars={chars} language={language}]]"
+    words = f"Client {client}, question {number}.{variant} [[chars={chars} language={language}]]"
     surface = surface_of(client)
     system = "You answer questions in a demo."
     user = {"role": "user", "content": words}
