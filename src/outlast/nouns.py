@@ -100,6 +100,8 @@ class Candidate(msgspec.Struct, frozen=True):
     credential: str = ""
     """Which secret is used (its name, never its value)."""
     weight: int = 1
+    context_tokens: int = 0
+    """The longest prompt it takes; 0: not known."""
 
     @property
     def name(self) -> str:

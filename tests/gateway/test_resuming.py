@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from outlast.config import RetrySettings, TimeoutSettings
 from outlast.gateway.events import (
     AttemptBroke,
     BodyEnded,
     BytesReceived,
     HeadReceived,
     OpenAttempt,
+    SendReply,
     SetTimer,
     TimerFired,
+    Warm,
 )
 from outlast.nouns import Candidate, Format, Kind
 from outlast.outcome import Fault
@@ -33,6 +37,7 @@ from tests.gateway.exchanges import (
     candidate,
     chunk,
     exchange,
+    play,
     stop_of,
     thinking_start,
     thinks,
@@ -303,3 +308,124 @@ def test_at_any_cut_the_text_is_whole(at: int, size: int) -> None:
     driver.feed(lambda n: data(n, START + TEXT_START + words(rest) + ENDING))
     assert text_of(driver.said) == truth
     assert legal(driver.said)
+
+
+def test_a_rival_that_shows_something_first_wins_and_the_other_is_left() -> None:
+    retry = RetrySettings(same_upstream_max=0, hedge_after_s=2)
+    assert (
+        play(exchange("a", "b", retry=retry))
+        << ("open", 0, "a")
+        >> TimerFired("hedge", 2)
+        << ("open", 1, "b")
+        >> head(1)
+        >> data(1, START + TEXT_START + words("hello "))
+        << ("observe", "a", "left")
+        << ("abandon", 0)
+        << ("head", 200)
+        << START + TEXT_START + words("hello ")
+    )
+
+
+def test_a_rival_that_nobody_can_be_leaves_the_running_attempt_alone() -> None:
+    retry = RetrySettings(same_upstream_max=0, hedge_after_s=2)
+    machine = exchange("a", "b", retry=retry, refuses=("b",))
+    assert (
+        play(machine)
+        << ("open", 0, "a")
+        >> TimerFired("hedge", 2)
+        >> head(0)
+        >> data(0, START + TEXT_START + words("hello "))
+        << ("head", 200)
+        << START + TEXT_START + words("hello ")
+    )
+
+
+def test_when_one_rival_fails_the_other_runs_on() -> None:
+    retry = RetrySettings(same_upstream_max=0, hedge_after_s=2)
+    assert (
+        play(exchange("a", "b", "c", retry=retry))
+        << ("open", 0, "a")
+        >> TimerFired("hedge", 2)
+        << ("open", 1, "b")
+        >> cut(0)
+        << ("observe", "a", "broken_stream")
+        << ("abandon", 0)
+        >> cut(1)
+        << ("observe", "b", "broken_stream")
+        << ("abandon", 1)
+        << ("open", 2, "c")
+    )
+
+
+def steady(driver: Driver, until: float) -> float:
+    """Words ten times a second, until the gaps are well known."""
+    at = 1.0
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START))
+    while at < until:
+        at += 0.1
+        driver.feed(lambda n, at=at: BytesReceived(n, words("word "), at))
+    return at
+
+
+def test_an_unusual_silence_warms_the_next_before_the_first_is_given_up() -> None:
+    driver = Driver(exchange("a", "b"))
+    at = steady(driver, 8.0)
+    driver.feed(lambda _: TimerFired("watch", at + 0.5))
+    assert not [c for c in driver.commands if isinstance(c, Warm)]
+    driver.feed(lambda _: TimerFired("watch", at + 6))
+    (warm,) = [c for c in driver.commands if isinstance(c, Warm)]
+    assert warm.candidate.upstream == "b"
+    assert opened(driver) == ["a"]
+
+
+def test_a_regular_stream_is_given_up_sooner_than_the_stall_time_out() -> None:
+    timeouts = TimeoutSettings(stall_s=60)
+    driver = Driver(exchange("a", "b", timeouts=timeouts))
+    at = steady(driver, 8.0)
+    driver.feed(lambda _: TimerFired("watch", at + 19))
+    assert opened(driver) == ["a"]
+    driver.feed(lambda _: TimerFired("watch", at + 21))
+    assert opened(driver) == ["a", "b"]
+
+
+def test_a_prompt_too_long_for_one_goes_to_a_larger_window() -> None:
+    small = msgspec.structs.replace(candidate("a"), context_tokens=8_000)
+    large = msgspec.structs.replace(candidate("b"), context_tokens=200_000)
+    message = b"prompt is too long: 9000 tokens > 8000 maximum"
+    body = b'{"type":"error","error":{"type":"invalid_request_error","message":"%s"}}' % message
+    driver = Driver(exchange(small, candidate("c"), large))
+    driver.feed(lambda n: head(n, 400))
+    driver.feed(lambda n: data(n, body))
+    driver.feed(lambda n: BodyEnded(n, 3))
+    assert opened(driver) == ["a", "b"]
+    driver.feed(lambda n: head(n, 529))
+    driver.feed(lambda n: BodyEnded(n, 4))
+    (reply,) = [c.reply for c in driver.commands if isinstance(c, SendReply)]
+    assert (reply.status, reply.body) == (400, body)
+
+
+def test_a_stop_sequence_across_the_seam_ends_the_answer() -> None:
+    request = Request("m", (), Format.ANTHROPIC, stop=("THE END",))
+    driver = Driver(exchange("a", "b", request=request))
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START + words("so it goes. THE ")))
+    driver.feed(cut)
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START + words("END, and more.") + ENDING))
+    assert text_of(driver.said) == "so it goes. THE "
+    assert b'"stop_reason":"stop_sequence"' in driver.said
+    assert legal(driver.said)
+
+
+def test_usage_counts_every_voice_in_the_dialects_way() -> None:
+    driver = Driver(exchange("a", "b"))
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START + words("hello ")))
+    driver.feed(cut)
+    driver.feed(head)
+    driver.feed(lambda n: data(n, START + TEXT_START + words("world") + ENDING))
+    (delta,) = [e for e in anthropic_events(driver.said) if e["type"] == "message_delta"]
+    iterations = delta["usage"]["iterations"]  # type: ignore[index]
+    assert [i["type"] for i in iterations] == ["message", "fallback_message"]
+    assert iterations[1]["output_tokens"] == 7

@@ -114,6 +114,13 @@ class CandidateSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, le=1000, description="Share of the traffic among candidates of the same order."),
     ] = 1
+    context_tokens: Annotated[
+        int | None,
+        Meta(
+            description="Its context window. A prompt that is too long for one candidate goes on "
+            "to one with a larger window, if both are stated."
+        ),
+    ] = None
     order: Annotated[
         int | None,
         Meta(

@@ -19,7 +19,7 @@ The subtle rules:
 * Failing over is not charged to anybody; asking the same upstream again, or two at once, is.
 
 Its parts: racer.py is one attempt (leg.py its answer), speaker.py what the client hears, record.py
-what is written down, verdicts.py the words for failures.
+what is written down, endings.py how it ends when it does not end well.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from collections.abc import Callable, Mapping
 
 from outlast.gateway import verdicts
 from outlast.gateway.asked import Plan, Prepared, Reply
+from outlast.gateway.endings import Endings
 from outlast.gateway.events import (
     Abandon,
     AttemptBroke,
@@ -56,14 +57,13 @@ from outlast.gateway.limits import RetryBudget
 from outlast.gateway.racer import Racer
 from outlast.gateway.record import Record
 from outlast.gateway.resuming import Continue, Finish, FinishTools, Restart, decide
-from outlast.gateway.routing import next_candidate
+from outlast.gateway.routing import next_candidate, wider
 from outlast.gateway.speaker import Speaker
 from outlast.nouns import Candidate, Format, Outcome, Scope
 from outlast.outcome import Verdict, classify_fault
 from outlast.wire.canon import BadRequest
-from outlast.wire.codec import ApiError, Codec
-from outlast.wire.estimate import estimate_tokens
-from outlast.wire.stream import AnswerEvent, BlockStop, End, MalformedFrame, Stop, StopReason
+from outlast.wire.codec import Codec
+from outlast.wire.stream import MalformedFrame, Stop
 
 FLUSH_S = 0.08
 _LEFT = Verdict(Outcome.LEFT, Scope.NONE, "another attempt was faster")
@@ -93,11 +93,14 @@ class Exchange:
         self._budget = budget
         self._gaps = gaps
         self._record = Record(plan)
+        self._endings = Endings(plan.asked, codecs, speaker, self._record)
         self._timeouts = plan.timeouts[plan.candidates[0].upstream]
         self._opened = 0
         self._racers: dict[int, Racer] = {}
         self._tried: list[tuple[Candidate, Verdict]] = []
         self._left = list(plan.candidates)
+        self._too_long: tuple[Racer, Broken] | None = None
+        """A prompt that was too long for somebody, while one with a larger window is asked."""
         self._untranslatable: BadRequest | None = None
         self._retries = 0
         self._started_at = 0.0
@@ -207,11 +210,19 @@ class Exchange:
         known = going_on.heard
         transcript = self._speaker.transcript
         closing, events = going_on.follow(units, transcript, racer.candidate, self._asked)
+        events = [self._priced(racer, e) if isinstance(e, Stop) else e for e in events]
         if known or not going_on.heard:
             return self._speaker.voice(events)
         self._resumptions += 1
         truth = self._record.resumed(going_on, racer.candidate, len(transcript.text))
         return self._speaker.seam(truth) + self._speaker.voice([*closing, *events])
+
+    def _priced(self, racer: Racer, stop: Stop) -> Stop:
+        """Say what all voices cost, in the dialect's way."""
+        if self._asked.format is Format.ANTHROPIC:
+            self._speaker.iterations = self._record.iterations(racer, stop.tokens)
+            return stop
+        return self._record.summed(stop)
 
     def _whole(self, racer: Racer, units: list[Unit], now: float) -> list[Command]:
         """A whole answer was asked for: nothing is sent before everything is here."""
@@ -257,7 +268,10 @@ class Exchange:
             self._mid_word = racer.leg.mid_word
         if self._record.committed:
             return commands + self._resume(candidate, verdict, now)
-        if not verdict.movable:
+        if verdict.context_exceeded and (larger := wider(self._left, candidate)):
+            self._too_long = self._too_long or (racer, broken)
+            self._left = larger
+        elif not verdict.movable:
             return commands + self._leave_others(racer, now) + self._refuse(racer, broken, now)
         if self._racers:
             return commands  # its rival still runs
@@ -265,28 +279,34 @@ class Exchange:
 
     def _next(self, now: float) -> list[Command]:
         """Open the next attempt, wait for a retry, or give up."""
-        in_time = now - self._started_at < self._timeouts.deadline_s
-        while in_time and len(self._tried) < self._plan.retry.max_attempts:
+        prepared = self._prepare_next(now)
+        if prepared is not None:
+            return self._open(prepared, now)
+        if self._going_on is not None:
+            return self._end_broken(self._going_on.candidate, self._going_on.verdict, now)
+        if self._too_long is not None:
+            return self._refuse(*self._too_long, now)
+        if self._in_time(now) and (wait_s := self._retry_wait_s(now)) is not None:
+            return [SetTimer("retry", now + wait_s)]
+        return self._exhausted(now)
+
+    def _prepare_next(self, now: float) -> Prepared | None:
+        """Return the next candidate's call; None where nobody is left, or no time."""
+        while self._in_time(now) and len(self._tried) < self._plan.retry.max_attempts:
             candidate = next_candidate(self._left, self._tried)
             if candidate is None:
                 break
             self._left.remove(candidate)
             try:
-                prepared = self._call(candidate)
+                if self._going_on is not None:
+                    return self._going_on.call(self._prepare, candidate)
+                return self._prepare(candidate)
             except BadRequest as reason:
                 self._untranslatable = self._untranslatable or reason
-                continue
-            return self._open(prepared, now)
-        if self._going_on is not None:
-            return self._end_broken(self._going_on.candidate, self._going_on.verdict, now)
-        if in_time and (wait_s := self._retry_wait_s(now)) is not None:
-            return [SetTimer("retry", now + wait_s)]
-        return self._exhausted(now)
+        return None
 
-    def _call(self, candidate: Candidate) -> Prepared:
-        if self._going_on is not None:
-            return self._going_on.call(self._prepare, candidate)
-        return self._prepare(candidate)
+    def _in_time(self, now: float) -> bool:
+        return now - self._started_at < self._timeouts.deadline_s
 
     def _open(self, prepared: Prepared, now: float) -> list[Command]:
         candidate, number = prepared.candidate, self._opened
@@ -330,82 +350,41 @@ class Exchange:
                 self._left.insert(0, candidate)
             return self._next(now)
         transcript = self._speaker.transcript
-        decision = decide(transcript, self._prepare.parsed(), self._tokens_left())
+        request = self._prepare.parsed()
+        decision = decide(transcript, request)
         match decision:
             case FinishTools():
-                return self._finish_here("tool_use", candidate, verdict, now)
+                self.done = True
+                return self._endings.finish("tool_use", candidate, verdict, now)
             case Finish(reason=reason):
-                return self._finish_here(reason, candidate, verdict, now)
+                self.done = True
+                return self._endings.finish(reason, candidate, verdict, now)
             case Continue() | Restart() if self._resumptions < self._plan.retry.resumptions_max:
-                self._going_on = Going(candidate, verdict, decision, mid_word=self._mid_word)
+                stops = request.stop if request is not None else ()
+                self._going_on = Going(
+                    candidate, verdict, decision, mid_word=self._mid_word, stops=stops
+                )
                 self._left = again(self._plan.candidates, candidate)
                 self._tried = [(candidate, verdict)]
                 return self._next(now)
             case _:
                 return self._end_broken(candidate, verdict, now)
 
-    def _finish_here(
-        self, reason: StopReason, candidate: Candidate, verdict: Verdict, now: float
-    ) -> list[Command]:
-        """What was shown is a valid whole: end it, and say on record who did."""
-        self.done = True
-        transcript = self._speaker.transcript
-        truth = self._record.finished(candidate, verdict, len(transcript.text))
-        data = self._speaker.seam(truth)
-        opened = transcript.open_block
-        closing: list[AnswerEvent] = [BlockStop(opened.index)] if opened is not None else []
-        data += self._speaker.voice([*closing, Stop(reason), End()])
-        settle = Settle(self._record.receipt("ok", 200, now))
-        return [settle, Forward(data), Close(clean=True)]
-
-    def _tokens_left(self) -> int | None:
-        request = self._prepare.parsed()
-        if request is None or request.max_tokens is None:
-            return None
-        return request.max_tokens - estimate_tokens(self._speaker.transcript.text)
-
     # -- ends -----------------------------------------------------------------------------------
 
     def _refuse(self, racer: Racer, broken: Broken, now: float) -> list[Command]:
-        """A caller's fault: the same at every upstream, so it goes back as it came."""
-        leg = racer.leg
-        error = broken.error or ApiError(400, broken.verdict.evidence)
-        headers = self._record.truth(racer)
-        if racer.prepared.same_format and broken.body:
-            headers = verdicts.passed_headers(leg.headers) | headers
-            headers["content-type"] = leg.headers.get("content-type", "application/json")
-            reply = Reply(leg.status or error.status, headers, broken.body)
-        else:
-            reply = verdicts.reply(self._codecs[self._asked.format], error, self._asked.id, headers)
-        return self._say_no(reply, error, "caller_error", now)
+        self.done = True
+        return self._endings.refuse(racer, broken, now, in_band=self._head_sent)
 
     def _exhausted(self, now: float) -> list[Command]:
-        codec = self._codecs[self._asked.format]
-        if not self._tried and self._untranslatable is not None:
-            reason = self._untranslatable
-            error = ApiError(400, str(reason), param=reason.field)
-            reply = verdicts.reply(codec, error, self._asked.id, self._record.identity())
-            return self._say_no(reply, error, "caller_error", now)
-        error, extra = verdicts.exhausted(self._asked.format, self._tried, now - self._started_at)
-        headers = self._record.truth(None) | extra
-        reply = verdicts.reply(codec, error, self._asked.id, headers)
-        return self._say_no(reply, error, "exhausted", now)
-
-    def _say_no(self, reply: Reply, error: ApiError, outcome: str, now: float) -> list[Command]:
         self.done = True
-        settle = Settle(self._record.receipt(outcome, reply.status, now, error.message))
-        if not self._head_sent:
-            return [settle, SendReply(reply)]
-        data = self._speaker.failure(reply.status, error.message, self._asked.id)
-        return [settle, Forward(data), Close(clean=False)]
+        reason = self._untranslatable if not self._tried else None
+        took_s = now - self._started_at
+        return self._endings.exhausted(self._tried, reason, took_s, now, in_band=self._head_sent)
 
     def _end_broken(self, candidate: Candidate, verdict: Verdict, now: float) -> list[Command]:
-        """Something was seen and cannot be finished: say so, and never end cleanly."""
         self.done = True
-        message = verdicts.broken_message(candidate, verdict)
-        settle = Settle(self._record.receipt("broken_after_commit", 200, now, message))
-        data = self._speaker.failure(verdicts.status_of(verdict), message, self._asked.id)
-        return [settle, Forward(data), Close(clean=False)]
+        return self._endings.broken(candidate, verdict, now)
 
     def _client_gone(self, now: float) -> list[Command]:
         self.done = True
@@ -455,7 +434,8 @@ class Exchange:
     def _each_failed(self, late: list[tuple[Racer, Broken]], now: float) -> list[Command]:
         commands: list[Command] = []
         for racer, broken in late:
-            commands += self._failed(racer, broken, now)
+            if racer.number in self._racers and not self.done:
+                commands += self._failed(racer, broken, now)
         return commands
 
     def _others(self, racer: Racer) -> list[Candidate]:
@@ -474,9 +454,12 @@ class Exchange:
 
     def _hedge(self, now: float) -> list[Command]:
         """Nothing was shown for too long: let a second candidate race, if the budget allows."""
-        if self._record.committed or len(self._racers) != 1 or not self._left:
+        if self._record.committed or len(self._racers) != 1:
             return []
-        return self._next(now) if self._budget.withdraw(now) else []
+        prepared = self._prepare_next(now)
+        if prepared is None or not self._budget.withdraw(now):
+            return []
+        return self._open(prepared, now)
 
     def _keepalive(self, now: float) -> list[Command]:
         timeouts = self._timeouts

@@ -47,6 +47,7 @@ class Going:
         decision: Continue | Restart,
         *,
         mid_word: bool,
+        stops: tuple[str, ...],
     ) -> None:
         self.candidate = candidate
         self.verdict = verdict
@@ -54,6 +55,7 @@ class Going:
         """Whether the new voice has said something."""
         self._decision = decision
         self._mid_word = mid_word
+        self._stops = stops
         self._ability = INSTRUCT
         self._instructed: set[str] = set()
         """Candidates that refused a prefill."""
@@ -102,6 +104,7 @@ class Going:
                 self._ability.how or "instruct",
                 same_block=exact or host or asked.format is not Format.ANTHROPIC,
                 mid_word=self._mid_word,
+                stops=self._stops,
             )
         try:
             events = self._splicer.feed([event for unit in units for event in unit.events])

@@ -22,7 +22,7 @@ from sqlalchemy import (
     select,
 )
 
-from outlast.nouns import Attempt, Degraded, Format, Outcome, Receipt, Scope, Tokens
+from outlast.nouns import Attempt, Degraded, Format, Outcome, Receipt, Resumption, Scope, Tokens
 from outlast.store.dialects import insert_ignore
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ exchanges = Table(
     Column("degraded", Text, nullable=False),
     Column("dropped", Text, nullable=False),
     Column("error", Text, nullable=False),
+    Column("resumptions", Text, nullable=False),
 )
 
 attempts = Table(
@@ -98,6 +99,17 @@ def cleaned(receipt: Receipt) -> Receipt:
         dropped=tuple(_text(one) for one in receipt.dropped[:DROPPED_LIMIT]),
         error=_text(receipt.error, ERROR_LIMIT),
         attempts=tuple(_cleaned_attempt(one) for one in receipt.attempts[-ATTEMPTS_LIMIT:]),
+        resumptions=tuple(_cleaned_seam(one) for one in receipt.resumptions[-ATTEMPTS_LIMIT:]),
+    )
+
+
+def _cleaned_seam(resumption: Resumption) -> Resumption:
+    return msgspec.structs.replace(
+        resumption,
+        at_char=_count(resumption.at_char),
+        broken=_text(resumption.broken),
+        resumed=_text(resumption.resumed),
+        reason=_text(resumption.reason, EVIDENCE_LIMIT),
     )
 
 
@@ -212,6 +224,7 @@ def _exchange_row(receipt: Receipt) -> dict[str, Any]:
         "degraded": receipt.degraded.value,
         "dropped": msgspec.json.encode(receipt.dropped).decode(),
         "error": receipt.error,
+        "resumptions": msgspec.json.encode(receipt.resumptions).decode(),
     }
 
 
@@ -254,6 +267,7 @@ def _receipt(row: RowMapping, tries: Iterable[RowMapping]) -> Receipt:
         degraded=Degraded(row["degraded"]),
         dropped=msgspec.json.decode(row["dropped"], type=tuple[str, ...]),
         error=row["error"],
+        resumptions=msgspec.json.decode(row["resumptions"], type=tuple[Resumption, ...]),
         attempts=tuple(_attempt(one) for one in tries),
     )
 

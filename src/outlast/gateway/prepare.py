@@ -129,7 +129,7 @@ class Preparer:
         request = self.request()
         limit = request.max_tokens
         if limit is not None:
-            limit = max(1, limit - estimate_tokens(partial))
+            limit = max(16, limit - estimate_tokens(partial))
         if candidate.kind is Kind.LOCAL:
             shorter = msgspec.structs.replace(request, max_tokens=limit)
             return self._local(shorter, candidate, self._asked.id, partial)

@@ -11,6 +11,7 @@ from outlast.gateway.going import Going
 from outlast.gateway.holding import Unit
 from outlast.gateway.racer import Racer
 from outlast.gateway.routing import degraded
+from outlast.gateway.splicer import merged
 from outlast.gateway.verdicts import passed_headers
 from outlast.nouns import (
     Attempt,
@@ -22,11 +23,12 @@ from outlast.nouns import (
     Receipt,
     Resumption,
     Scope,
+    Tokens,
 )
 from outlast.outcome import Verdict
 from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
-from outlast.wire.stream import AnswerEvent
+from outlast.wire.stream import AnswerEvent, Stop
 
 
 class Record:
@@ -103,6 +105,21 @@ class Record:
         broken, verdict = going_on.candidate, going_on.verdict
         return self._seam(broken, candidate.name, going_on.how, verdict, at_char)
 
+    def summed(self, stop: Stop) -> Stop:
+        """What the answer cost, all voices together: OpenAI's clients know one usage."""
+        tokens = stop.tokens
+        for attempt in self._attempts:
+            if attempt.tokens.output:
+                tokens = merged(attempt.tokens, tokens or Tokens())
+        return msgspec.structs.replace(stop, tokens=tokens)
+
+    def iterations(self, racer: Racer, tokens: Tokens | None) -> list[JSON]:
+        """`usage.iterations` as Anthropic's own fallbacks give it, an entry for each voice."""
+        voices = [(a.model, a.tokens) for a in self._attempts if a.tokens.output]
+        last = racer.leg.model or racer.candidate.model
+        told: list[JSON] = [_iteration("message", model, spent) for model, spent in voices]
+        return [*told, _iteration("fallback_message", last, tokens or Tokens())]
+
     def finished(self, candidate: Candidate, verdict: Verdict, at_char: int) -> JSON:
         """Note that what was shown was ended as a whole by us."""
         return self._seam(candidate, "", "finished", verdict, at_char)
@@ -177,6 +194,17 @@ class Record:
         if racer.prepared.dropped:
             headers["outlast-dropped"] = _ascii(", ".join(racer.prepared.dropped))[:1000]
         return headers
+
+
+def _iteration(kind: str, model: str, tokens: Tokens) -> JSON:
+    return {
+        "type": kind,
+        "model": model,
+        "input_tokens": tokens.input,
+        "output_tokens": tokens.output,
+        "cache_read_input_tokens": tokens.cache_read,
+        "cache_creation_input_tokens": tokens.cache_write,
+    }
 
 
 def _ascii(text: str) -> str:

@@ -12,8 +12,12 @@ import msgspec
 
 from outlast.gateway.transcript import Transcript
 from outlast.wire.canon import Request
+from outlast.wire.estimate import estimate_tokens
 
 TAIL_CHARS = 300
+SURELY = 2
+"""The count of what was shown is an estimate: below this many times the limit it proves nothing,
+and an answer must not be ended as if it were complete."""
 
 
 class Continue(msgspec.Struct, frozen=True):
@@ -51,11 +55,10 @@ _TOOLS = {"tool_use", "custom_tool"}
 _THOUGHT = {"thinking", "redacted_thinking"}
 
 
-def decide(transcript: Transcript, request: Request | None, tokens_left: int | None) -> Decision:
+def decide(transcript: Transcript, request: Request | None) -> Decision:
     """Return what follows a break after content was shown.
 
     `request`: the canonical request, None where it cannot be parsed (and so not continued).
-    `tokens_left`: of the request's limit, after what was shown; None without a limit.
     """
     kinds = [block.kind for block in transcript.blocks]
     opened = transcript.open_block
@@ -75,7 +78,8 @@ def decide(transcript: Transcript, request: Request | None, tokens_left: int | N
         return Restart(torn)
     if (why := _not_continuable(request)) is not None:
         return GiveUp(why)
-    if tokens_left is not None and tokens_left <= 0:
+    limit = request.max_tokens
+    if limit is not None and estimate_tokens(text) >= SURELY * limit:
         return Finish("max_tokens")
     return Continue(text)
 

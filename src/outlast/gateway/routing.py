@@ -62,6 +62,7 @@ def _candidate(found: CandidateSettings, model: str, settings: Settings) -> Cand
         vendor=upstream.vendor or provider,
         credential=upstream.key_env or upstream.key_file or upstream.name,
         weight=found.weight,
+        context_tokens=found.context_tokens or 0,
     )
 
 
@@ -163,6 +164,11 @@ def order(
         return (away, not admits(candidate), bool(demoted) and candidate.name in (demoted or {}))
 
     return tuple(sorted(candidates, key=rank))
+
+
+def wider(left: Sequence[Candidate], than: Candidate) -> list[Candidate]:
+    """Return those known to take a longer prompt; a window that nobody stated is not known."""
+    return [c for c in left if c.context_tokens > than.context_tokens > 0]
 
 
 def next_candidate(

@@ -40,6 +40,8 @@ class Speaker:
         self._through = False
         self._truth: JSON = {}
         self._untold = False
+        self.iterations: list[JSON] = []
+        """Anthropic's `usage.iterations` for the last event, where there were several voices."""
         self.transcript = Transcript()
 
     def begin(self, *, same_format: bool) -> None:
@@ -83,6 +85,8 @@ class Speaker:
             frames = self._writer.write(event)
             if self._truth and frames and (self._untold or isinstance(event, End)):
                 frames = _told(frames, self._truth, last=isinstance(event, End))
+                if isinstance(event, End) and self.iterations:
+                    frames = _with_iterations(frames, self.iterations)
                 self._untold = False
             out.append(frames)
         self.transcript.note(events, b"")
@@ -107,6 +111,12 @@ class Speaker:
 
 
 _OBJECT = b"data: {"
+_USAGE = b'"usage":{'
+
+
+def _with_iterations(frames: bytes, iterations: list[JSON]) -> bytes:
+    field = b'"iterations":' + msgspec.json.encode(iterations) + b","
+    return frames.replace(_USAGE, _USAGE + field, 1)
 
 
 def _told(frames: bytes, truth: JSON, *, last: bool) -> bytes:

@@ -12,7 +12,6 @@ import msgspec
 from outlast.gateway.seam import Continuation, Misfit, Seam
 from outlast.gateway.transcript import Transcript
 from outlast.nouns import Tokens
-from outlast.wire.stops import StopCutter
 from outlast.wire.stream import (
     AnswerEvent,
     BlockStart,
@@ -50,7 +49,7 @@ class Splicer:
         """The second voice's block whose text is being joined."""
         self._joined = not transcript.text
         self._left_out: set[int] = set()
-        self._cutter = StopCutter(stops) if stops else None
+        self._stops = _Straddling(transcript.text, stops) if stops else None
 
     def opening(self) -> list[AnswerEvent]:
         """Return what has to be said before the first event: an end of the block left open."""
@@ -63,9 +62,9 @@ class Splicer:
     def feed(self, events: list[AnswerEvent]) -> list[AnswerEvent]:
         """Return these events as the client may hear them. Raises Misfit."""
         spliced = [out for event in events for out in self._take(event)]
-        if self._cutter is None:
+        if self._stops is None:
             return spliced
-        return [kept for event in spliced for kept in self._cutter.feed(event)]
+        return [kept for event in spliced for kept in self._stops.feed(event)]
 
     def _take(self, event: AnswerEvent) -> list[AnswerEvent]:
         match event:
@@ -116,6 +115,45 @@ class Splicer:
         """End the first voice's block, which the second has not gone on in."""
         opened, self._opened = self._opened, None
         return [BlockStop(opened.index)] if opened is not None else []
+
+
+class _Straddling:
+    """Finds a stop sequence that begins in the shown text and ends in what follows.
+
+    The second upstream finds those that lie in its own text; nobody but us sees these. What of
+    the sequence was shown stays shown: it cannot be taken back.
+    """
+
+    def __init__(self, shown: str, stops: tuple[str, ...]) -> None:
+        self._stops = stops
+        longest = max(map(len, stops))
+        self._shown = shown[-(longest - 1) :] if longest > 1 else ""
+        self._after = ""
+        self._left = longest - 1
+        self._cut = False
+
+    def feed(self, event: AnswerEvent) -> list[AnswerEvent]:
+        if self._cut:
+            return []
+        if self._left <= 0 or not isinstance(event, TextDelta):
+            return [event]
+        before = len(self._after)
+        self._after += event.text
+        self._left -= len(event.text)
+        joint = self._shown + self._after
+        ends = [
+            (at + len(stop), stop)
+            for stop in self._stops
+            if 0 <= (at := joint.find(stop)) < len(self._shown) < at + len(stop)
+        ]
+        if not ends:
+            return [event]
+        self._cut = True
+        _, stop = min(ends)
+        kept = event.text[: max(0, joint.find(stop) - len(self._shown) - before)]
+        told: list[AnswerEvent] = [TextDelta(event.index, kept)] if kept else []
+        reason = Stop("stop_sequence", stop_sequence=stop)
+        return [*told, BlockStop(event.index), reason, End()]
 
 
 def merged(first: Tokens | None, last: Tokens) -> Tokens:

@@ -28,6 +28,13 @@ def passed_headers(headers: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in headers.items() if name.startswith(_PASSED)}
 
 
+def passed(status: int, theirs: dict[str, str], body: bytes, ours: dict[str, str]) -> Reply:
+    """Return an upstream's own words for a caller's fault, unchanged."""
+    headers = passed_headers(theirs) | ours
+    headers["content-type"] = theirs.get("content-type", "application/json")
+    return Reply(status, headers, body)
+
+
 def reply(codec: Codec, error: ApiError, request_id: str, headers: dict[str, str]) -> Reply:
     """Return an error in the client's dialect, with its request id header."""
     own = "request-id" if codec.format is Format.ANTHROPIC else "x-request-id"

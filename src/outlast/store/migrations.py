@@ -112,7 +112,14 @@ def _2_keys(connection: Connection) -> None:
     connection.execute(text("INSERT INTO keys_version (version) VALUES (0)"))
 
 
-STEPS: Sequence[Step] = (_1_exchanges_and_attempts, _2_keys)
+def _3_resumptions(connection: Connection) -> None:
+    """Where an answer broke off in sight of the client, and who went on: JSON, read as a whole."""
+    connection.execute(
+        text("ALTER TABLE exchanges ADD COLUMN resumptions TEXT NOT NULL DEFAULT '[]'")
+    )
+
+
+STEPS: Sequence[Step] = (_1_exchanges_and_attempts, _2_keys, _3_resumptions)
 
 
 def version(connection: Connection) -> int:
