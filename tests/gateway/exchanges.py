@@ -12,6 +12,7 @@ from outlast.gateway.asked import Asked, Plan, Prepared
 from outlast.gateway.capability import Ability, ability_of
 from outlast.gateway.events import (
     Abandon,
+    BytesReceived,
     Close,
     Command,
     Event,
@@ -22,6 +23,8 @@ from outlast.gateway.events import (
     SendReply,
     SetTimer,
     Settle,
+    Timer,
+    TimerFired,
     Warm,
 )
 from outlast.gateway.exchange import Exchange
@@ -259,6 +262,14 @@ class Driver:
         """Feed an event to the attempt that is open now."""
         opened = [c.attempt for c in self.commands if isinstance(c, OpenAttempt)]
         self.commands += self.machine.handle(make(opened[-1] if opened else 0))
+
+    def sends(self, chunk: bytes, at: float = 2.0) -> None:
+        """The attempt that is open now sends a chunk."""
+        self.feed(lambda number: BytesReceived(number, chunk, at))
+
+    def tick(self, timer: Timer, at: float) -> None:
+        """A timer fires."""
+        self.feed(lambda _: TimerFired(timer, at))
 
     @property
     def said(self) -> bytes:

@@ -416,8 +416,8 @@ def test_pings_keep_a_thinking_model_alive() -> None:
     driver = Driver(exchange("anthropic", "bedrock", timeouts=timeouts))
     driver.feed(head)
     for at in range(10, 200, 10):
-        driver.feed(lambda n, at=at: data(n, PING, at))
-        driver.feed(lambda _, at=at: TimerFired("watch", at + 5))
+        driver.sends(PING, at)
+        driver.tick("watch", at + 5)
     assert len([c for c in driver.commands if isinstance(c, OpenAttempt)]) == 1
 
 
@@ -621,7 +621,7 @@ def test_one_speaker_one_settle_and_as_many_observations_as_attempts(
             driver.feed(lambda n: AttemptBroke(n, Fault("reset"), 3))
         else:
             driver.feed(head)
-            driver.feed(lambda n, step=step: data(n, step))
+            driver.sends(step)
         said = [c for c in driver.commands[before:] if isinstance(c, Forward)]
         speakers |= {opened[-1]} if said else set()
     settled = len(driver.receipts)
@@ -646,7 +646,7 @@ def test_chunk_boundaries_do_not_matter(sizes: list[int]) -> None:
     for size in [*sizes, len(wire)]:
         chunk, rest = rest[:size], rest[size:]
         if chunk and not driver.machine.done:
-            driver.feed(lambda n, chunk=chunk: data(n, chunk))
+            driver.sends(chunk)
     assert driver.said == wire.replace(PING, b"", 1)
     order = [type(c) for c in driver.commands]
     assert order.index(Settle) < len(order) - 1 - order[::-1].index(Forward)

@@ -134,7 +134,7 @@ def test_an_answer_may_break_more_than_once() -> None:
     driver = Driver(exchange("a", "b"))
     for piece in ("one ", "two ", "three "):
         driver.feed(head)
-        driver.feed(lambda n, piece=piece: data(n, START + TEXT_START + words(piece)))
+        driver.sends(START + TEXT_START + words(piece))
         driver.feed(cut)
     driver.feed(head)
     driver.feed(lambda n: data(n, START + TEXT_START + words("four") + ENDING))
@@ -300,7 +300,7 @@ def test_at_any_cut_the_text_is_whole(at: int, size: int) -> None:
     driver.feed(lambda n: data(n, START + TEXT_START))
     for start in range(0, at, size):
         piece = truth[:at][start : start + size]
-        driver.feed(lambda n, piece=piece: data(n, words(piece)))
+        driver.sends(words(piece))
     seen = text_of(driver.said) if driver.said else ""
     driver.feed(cut)
     driver.feed(head)
@@ -364,7 +364,7 @@ def steady(driver: Driver, until: float) -> float:
     driver.feed(lambda n: data(n, START + TEXT_START))
     while at < until:
         at += 0.1
-        driver.feed(lambda n, at=at: BytesReceived(n, words("word "), at))
+        driver.sends(words("word "), at)
     return at
 
 
