@@ -22,6 +22,7 @@ from outlast.config import (
     UpstreamSettings,
 )
 from outlast.config.settings import Secret
+from outlast.gateway.server import protocol_class
 from outlast.nouns import Kind
 
 
@@ -70,10 +71,15 @@ def settings(
 
 
 @asynccontextmanager
-async def serving(chosen: Settings) -> AsyncIterator[Running]:
+async def serving(chosen: Settings, *, head_read_s: float | None = None) -> AsyncIterator[Running]:
+    """`head_read_s`: how long a request's head may take, where a test cannot wait for it."""
     async with running(chosen) as service:
         started = asyncio.Event()
-        server = Server(uvicorn_config(service), started.set)
+        config = uvicorn_config(service)
+        if head_read_s is not None:
+            limits = chosen.server.header_limit_bytes, chosen.server.max_connections
+            config.http = protocol_class(*limits, head_read_s)
+        server = Server(config, started.set)
         task = asyncio.create_task(server.serve())
         await started.wait()
         key = service.first_key or ""

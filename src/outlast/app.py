@@ -100,6 +100,8 @@ class Service:
             routes=api.routes(),
             exception_handlers={404: not_found, 405: wrong_method},
         )
+        # A redirect loses a request's body, or its tool's patience: another path is another path.
+        self.asgi.router.redirect_slashes = False
 
     def _publish(self, observed: Observe) -> None:
         self.bus.publish("observations", msgspec.json.encode(observed.observation))

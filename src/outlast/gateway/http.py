@@ -76,6 +76,7 @@ class Gateway:
     ) -> None:
         self.state = state
         self.metrics = metrics
+        self.body_read_s = BODY_READ_S
         self._roster = roster
         self._transport = transport
         self._local = local
@@ -148,7 +149,7 @@ class Gateway:
             words = f"A body in content-encoding {encoding[:40]!r} cannot be read: send it plain."
             raise Refused(ApiError(415, words))
         try:
-            return await client.read(limit_bytes, BODY_READ_S)
+            return await client.read(limit_bytes, self.body_read_s)
         except TooLarge as error:
             words = (
                 f"The request is larger than {limit_bytes / (1 << 20):.0f} MiB, the limit of this "
@@ -156,7 +157,7 @@ class Gateway:
             )
             raise Refused(ApiError(413, words), {"connection": "close"}) from error
         except ReadTimeout as error:
-            words = f"The request's body did not arrive within {BODY_READ_S:.0f} s."
+            words = f"The request's body did not arrive within {self.body_read_s:.0f} s."
             raise Refused(ApiError(408, words), {"connection": "close"}) from error
 
     def _allow(self, surface: Surface, client: AsgiClient, key: Key) -> Allow:

@@ -13,7 +13,9 @@ HEADERS_MAX = 200
 HEAD_READ_S = 20.0
 
 
-def protocol_class(header_limit_bytes: int, max_connections: int) -> type[HttpToolsProtocol]:
+def protocol_class(
+    header_limit_bytes: int, max_connections: int, head_read_s: float = HEAD_READ_S
+) -> type[HttpToolsProtocol]:
     """Return uvicorn's protocol with these limits."""
 
     class Connection(HttpToolsProtocol):
@@ -75,7 +77,7 @@ def protocol_class(header_limit_bytes: int, max_connections: int) -> type[HttpTo
                 self._refuse(431, f"The request's head is larger than {header_limit_bytes} bytes.")
 
         def _await_head(self) -> None:
-            self._head_timer = self.loop.call_later(HEAD_READ_S, self._late)
+            self._head_timer = self.loop.call_later(head_read_s, self._late)
 
         def _head_arrived(self) -> None:
             if self._head_timer is not None:
@@ -83,7 +85,7 @@ def protocol_class(header_limit_bytes: int, max_connections: int) -> type[HttpTo
                 self._head_timer = None
 
         def _late(self) -> None:
-            self._refuse(408, f"The request's head did not arrive within {HEAD_READ_S:.0f} s.")
+            self._refuse(408, f"The request's head did not arrive within {head_read_s:.0f} s.")
 
         def _refuse(self, status: int, words: str) -> None:
             if self.transport.is_closing():
