@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from outlast.demo.asking import Seen, judge, take
 from outlast.demo.board import Board, how_it_went
 from outlast.demo.questions import question, surface_of, truth
+from outlast.demo.seen import Seen, judge, take
 from outlast.demo.timeline import scripts
 from outlast.nouns import Attempt, Degraded, Format, Outcome, Receipt, Resumption, Scope
 

@@ -1,4 +1,4 @@
-"""What has happened so far: filled by the clients and the watch, read by whatever shows it."""
+"""What has happened so far: filled by clients and watch, read by whatever shows it. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from outlast.demo.asking import Seen
-from outlast.demo.questions import Surface
-from outlast.demo.timeline import Page
+from outlast.demo.seen import Seen
+from outlast.demo.timeline import Page, Surface
 from outlast.gateway.breaker import State
 from outlast.nouns import Attempt, Outcome, Receipt
 

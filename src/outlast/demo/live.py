@@ -18,8 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from outlast.demo import timeline
-from outlast.demo.asking import Seen
 from outlast.demo.board import Board, Stream, VendorState
+from outlast.demo.seen import Seen
 from outlast.demo.sentences import COLOURS, SIGNS, sentence
 from outlast.demo.summary import rows
 from outlast.demo.texts import NAMES, Texts

@@ -13,10 +13,11 @@ import msgspec
 
 from outlast.bus.base import Lost, Subscription
 from outlast.demo import timeline
-from outlast.demo.asking import Place, Seen, ask, ask_with_retries, judge
+from outlast.demo.asking import Place, ask, ask_with_retries
 from outlast.demo.board import Board, BreakerState, Sign, Stream, VendorState
 from outlast.demo.house import House, opened
 from outlast.demo.questions import Question, question, surface_of, truth
+from outlast.demo.seen import Seen, judge
 from outlast.demo.texts import Language
 from outlast.gateway.breaker import State
 from outlast.nouns import Observation

@@ -1,18 +1,17 @@
-"""What the scripted clients ask: by the seed, the client and the number alone. Pure."""
+"""What the scripted clients ask: by the seed, the client and the number alone."""
 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from outlast.demo.timeline import MODEL
+from outlast.demo.timeline import MODEL, Surface
 from outlast.simulator import answer, read
 from outlast.simulator.prose import dice
 from outlast.simulator.script import Language, Script
 
-Surface = Literal["messages", "chat"]
 VARIANTS = 200
 _TWICE = re.compile(r"(?<!\S)(\S.{2,40}?)\s+\1")
 PATHS: dict[Surface, str] = {"messages": "/v1/messages", "chat": "/v1/chat/completions"}

@@ -87,6 +87,8 @@ def _verdict(board: Board, texts: Texts) -> list[str]:
         said.append(texts("summary_bad", failed=failed, asked=asked))
     else:
         said.append(texts("summary_good", asked=asked))
+    if board.hows["local"]:
+        said.append(texts("summary_local", count=board.hows["local"]))
     said.append(texts("summary_direct", direct=board.direct.failed, asked=board.direct.asked))
     if board.unrecorded:
         said.append(texts("summary_unrecorded", count=board.unrecorded))

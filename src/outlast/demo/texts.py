@@ -31,7 +31,7 @@ ENGLISH: dict[str, str] = {
     "breaker_closed": "closed",
     "breaker_open": "open",
     "breaker_half-open": "half-open",
-    "breaker_left": "open, {left:.1f} s left",
+    "breaker_left": "open, {left:.0f} s",
     "serving": "serving",
     "attempts_of": "{attempts}, of which failed {failed}",
     "attempts_so_far": "attempts {attempts}, failed {failed} · moved on {moved}",
@@ -110,6 +110,8 @@ ENGLISH: dict[str, str] = {
     "summary_lost": "Why answers failed with Outlast: {told}",
     "summary_good": "With Outlast every one of {asked} questions got its answer, whole and "
     "checked to the character.",
+    "summary_local": "The {count} answers of the embedded model were checked by their end alone: "
+    "they are its own words.",
     "summary_bad": "With Outlast {failed} of {asked} answers did not arrive whole.",
     "summary_direct": "Without it {direct} of {asked} failed, in spite of the two retries that the "
     "vendors' own libraries make.",
@@ -146,12 +148,12 @@ FRENCH: dict[str, str] = {
     "breaker_closed": "fermé",
     "breaker_open": "ouvert",
     "breaker_half-open": "à l'essai",
-    "breaker_left": "ouvert, encore {left:.1f} s",
+    "breaker_left": "ouvert, {left:.0f} s",
     "serving": "répondent",
     "attempts_of": "{attempts}, dont échouées {failed}",
     "attempts_so_far": "tentatives {attempts}, échecs {failed} · relais {moved}",
     "served_by": "servi par",
-    "answer": "réponse, à mesure qu'elle arrive",
+    "answer": "réponse qui arrive",
     "directly": "sans Outlast",
     "with": "Outlast",
     "without": "sans",
@@ -225,6 +227,8 @@ FRENCH: dict[str, str] = {
     "summary_lost": "Pourquoi des réponses ont échoué avec Outlast : {told}",
     "summary_good": "Avec Outlast, chacune des {asked} questions a eu sa réponse, entière et "
     "vérifiée au caractère près.",
+    "summary_local": "Les {count} réponses du modèle embarqué n'ont été vérifiées qu'à leur fin : "
+    "ce sont ses propres mots.",
     "summary_bad": "Avec Outlast, réponses non arrivées entières : {failed} sur {asked}.",
     "summary_direct": "Sans lui, échecs : {direct} sur {asked}, malgré les deux nouveaux essais "
     "que font les bibliothèques des fournisseurs.",

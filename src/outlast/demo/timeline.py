@@ -8,11 +8,13 @@ requests failed, and how, was never published: the shares below are ours, a gues
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
 
 from outlast.simulator.script import Fault, FaultKind, Language, Script
 
+Surface = Literal["messages", "chat"]
 PLAYED = 400.0
 """Seconds of the day in a second of the demo."""
 MODEL = "claude-sonnet-5"
