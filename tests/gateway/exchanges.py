@@ -184,6 +184,7 @@ def exchange(
     refuses: tuple[str, ...] = (),
     request: Request | None = None,
     continuation: str = "exact",
+    notice: str = "",
 ) -> Exchange:
     chosen = tuple(c if isinstance(c, Candidate) else candidate(c) for c in candidates)
     asked = Asked(
@@ -196,6 +197,7 @@ def exchange(
         model=MODEL,
         stream=stream,
         at=1000.0,
+        notice=notice,
     )
     plan = Plan(
         asked=asked,

@@ -429,3 +429,20 @@ def test_usage_counts_every_voice_in_the_dialects_way() -> None:
     iterations = delta["usage"]["iterations"]  # type: ignore[index]
     assert [i["type"] for i in iterations] == ["message", "fallback_message"]
     assert iterations[1]["output_tokens"] == 7
+
+
+def test_a_visible_notice_stands_where_another_model_goes_on_and_it_was_asked_for() -> None:
+    other = candidate("b", model="gpt-5")
+    driver = Driver(exchange("a", other, "c", notice="fr"))
+    driver.feed(head)
+    driver.sends(START + TEXT_START + words("bonjour "))
+    driver.feed(cut)
+    driver.feed(head)
+    driver.sends(START + TEXT_START + words("le monde "))
+    assert "[claude-opus-4-8 a été interrompu ici ; gpt-5 prend la suite.]" in text_of(driver.said)
+    driver.feed(cut)
+    driver.feed(head)
+    driver.sends(START + TEXT_START + words("entier") + ENDING)
+    assert legal(driver.said)
+    partials = driver.machine._prepare.partials  # type: ignore[attr-defined]
+    assert [partial for _, partial, _ in partials] == ["bonjour ", "bonjour le monde "]

@@ -27,6 +27,8 @@ class Asked(msgspec.Struct, frozen=True):
     stream: bool
     at: float
     """Wall clock, seconds."""
+    notice: str = ""
+    """Language (`en`, `fr`) of a visible notice where another model goes on; empty: none."""
     key_id: str = ""
     allow: Allow = Allow.LOCAL
 

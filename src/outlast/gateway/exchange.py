@@ -215,7 +215,8 @@ class Exchange:
             return self._speaker.voice(events)
         self._resumptions += 1
         truth = self._record.resumed(going_on, racer.candidate, len(transcript.text))
-        return self._speaker.seam(truth) + self._speaker.voice([*closing, *events])
+        head = self._speaker.seam(truth) + self._speaker.voice(closing)
+        return head + self._speaker.aside(going_on.aside()) + self._speaker.voice(events)
 
     def _priced(self, racer: Racer, stop: Stop) -> Stop:
         """Say what all voices cost, in the dialect's way."""

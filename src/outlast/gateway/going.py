@@ -105,6 +105,7 @@ class Going:
                 same_block=exact or host or asked.format is not Format.ANTHROPIC,
                 mid_word=self._mid_word,
                 stops=self._stops,
+                notice=notice(asked, candidate, self.candidate),
             )
         try:
             events = self._splicer.feed([event for unit in units for event in unit.events])
@@ -114,6 +115,24 @@ class Going:
             return [], events
         self.heard = True
         return self._splicer.opening(), events
+
+    def aside(self) -> list[AnswerEvent]:
+        """The visible notice, once, where the policy asks for it."""
+        return self._splicer.aside() if self._splicer is not None else []
+
+
+_NOTICES = {
+    "en": "\n\n[{broken} failed here; {model} goes on.]\n\n",
+    "fr": "\n\n[{broken} a été interrompu ici ; {model} prend la suite.]\n\n",
+}
+
+
+def notice(asked: Asked, candidate: Candidate, broken: Candidate) -> str:
+    """Return what people read at a seam, where they asked for it and another model goes on."""
+    words = _NOTICES.get(asked.notice)
+    if words is None or degraded(candidate, broken) in {Degraded.NONE, Degraded.OTHER_HOST}:
+        return ""
+    return words.format(broken=broken.model, model=candidate.model)
 
 
 def again(candidates: Sequence[Candidate], broken: Candidate) -> list[Candidate]:

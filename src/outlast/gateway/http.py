@@ -139,6 +139,7 @@ class Gateway:
             at=self._clock.wall(),
             key_id=key.id,
             allow=self._allow(surface, client, key),
+            notice=_notice(client.headers, body),
         )
         return asked, route
 
@@ -268,6 +269,12 @@ def _only_native(plan: Plan, surface: Surface) -> Plan:
         if candidate.kind in kinds
     )
     return msgspec.structs.replace(plan, candidates=candidates)
+
+
+def _notice(headers: dict[str, str], body: bytes) -> str:
+    """Return the language of visible notices, `outlast-notice: en`; never between tools."""
+    wished = headers.get("outlast-notice", "").strip().lower()[:2]
+    return wished if wished in {"en", "fr"} and b'"tools"' not in body else ""
 
 
 def new_id() -> str:

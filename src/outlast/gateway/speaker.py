@@ -22,7 +22,7 @@ from outlast.nouns import Format
 from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
 from outlast.wire.sse import format_event
-from outlast.wire.stream import AnswerEvent, End, Writer
+from outlast.wire.stream import AnswerEvent, BlockStart, End, Writer
 
 
 @runtime_checkable
@@ -91,6 +91,11 @@ class Speaker:
             out.append(frames)
         self.transcript.note(events, b"")
         return b"".join(out)
+
+    def aside(self, events: list[AnswerEvent]) -> bytes:
+        """Return our own words to people: shown, and never taken for a part of the answer."""
+        self.transcript.asides |= {e.index for e in events if isinstance(e, BlockStart)}
+        return self.voice(events)
 
     def keepalive(self) -> bytes:
         return self._writer.keepalive()

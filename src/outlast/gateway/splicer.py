@@ -39,11 +39,19 @@ class Splicer:
         same_block: bool,
         mid_word: bool = False,
         stops: tuple[str, ...] = (),
+        notice: str = "",
     ) -> None:
         self._seam = Seam(transcript.text, how, mid_word=mid_word)
         self._opened = transcript.open_block
+        self._closing: list[AnswerEvent] = []
         self._next = transcript.next_index
-        self._same_block = same_block
+        self._notice = notice
+        self._notice_at = self._next
+        self._next += bool(notice)
+        joins = same_block and not notice
+        if self._opened is not None and not (self._opened.kind == "text" and joins):
+            self._closing = [BlockStop(self._opened.index)]
+            self._opened = None
         self._indices: dict[int, int] = {}
         self._joining: int | None = None
         """The second voice's block whose text is being joined."""
@@ -53,11 +61,14 @@ class Splicer:
 
     def opening(self) -> list[AnswerEvent]:
         """Return what has to be said before the first event: an end of the block left open."""
-        opened = self._opened
-        if opened is None or (opened.kind == "text" and self._same_block):
+        return self._closing
+
+    def aside(self) -> list[AnswerEvent]:
+        """Return the notice as a block of its own: said to people, and no part of the answer."""
+        if not self._notice:
             return []
-        self._opened = None
-        return [BlockStop(opened.index)]
+        index = self._notice_at
+        return [BlockStart(index, "text"), TextDelta(index, self._notice), BlockStop(index)]
 
     def feed(self, events: list[AnswerEvent]) -> list[AnswerEvent]:
         """Return these events as the client may hear them. Raises Misfit."""

@@ -48,6 +48,8 @@ class Transcript:
         self.open_block: BlockStart | None = None
         """The block that was begun and not ended, if any."""
         self.blocks: list[BlockStart] = []
+        self.asides: set[int] = set()
+        """Blocks that are ours and no part of the answer."""
         self.stop: Stop | None = None
         self.start: Start | None = None
 
@@ -78,7 +80,11 @@ class Transcript:
     @property
     def text(self) -> str:
         """All text of the answer so far, without thinking and tool calls."""
-        return "".join(event.text for event in self.events() if isinstance(event, TextDelta))
+        return "".join(
+            event.text
+            for event in self.events()
+            if isinstance(event, TextDelta) and event.index not in self.asides
+        )
 
     @property
     def sequence(self) -> int | None:
