@@ -220,6 +220,9 @@ def uvicorn_config(service: Service) -> uvicorn.Config:
 def serve(settings: Settings, *, reload_from: Path | None) -> int:
     """Run the service until SIGTERM or Ctrl-C; returns the exit code."""
     logs.configure(settings.server.log_level, settings.server.log_format)
+    # The database has a thread of its own: let it hold the interpreter for a millisecond at most,
+    # so that it never delays an answer.
+    sys.setswitchinterval(0.001)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_serve(settings, reload_from))
@@ -332,6 +335,11 @@ def _explain(error: OSError, settings: Settings) -> str:
             return (
                 f"{where} may not be used by this user. Choose a port from 1024 on, and a data "
                 "folder that you may write to (--data-dir)."
+            )
+        case errno.EEXIST | errno.ENOTDIR | errno.EROFS:
+            return (
+                f"{error.filename or settings.data_path} cannot be the data folder "
+                f"({error.strerror}). Take another one: --data-dir, or server.data_dir."
             )
         case errno.ENOSPC:
             return (
