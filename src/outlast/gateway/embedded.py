@@ -12,7 +12,7 @@ from outlast.gateway.asked import Prepared
 from outlast.gateway.transport import Answer, HttpAnswer, NetworkFault, fault_of
 from outlast.local.service import LocalModel
 from outlast.local.slots import Busy
-from outlast.local.state import Starting
+from outlast.local.state import Failed, Starting
 from outlast.nouns import Candidate
 from outlast.outcome import Fault
 from outlast.wire.canon import BadRequest, Request
@@ -59,7 +59,9 @@ class Embedded:
         model = self._model
         assert model is not None, "prepare refuses before"
         if not model.ready:
-            wait_s = START_WAIT_S if isinstance(model.state, Starting) else 0.0
+            state = model.state
+            coming = isinstance(state, Starting) or (isinstance(state, Failed) and not state.final)
+            wait_s = START_WAIT_S if coming else 0.0
             if not await model.wait_ready(wait_s):
                 raise NetworkFault(Fault("not_ready", model.state.sentence, NOT_READY_RETRY_S))
         async with AsyncExitStack() as stack:

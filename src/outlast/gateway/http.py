@@ -202,7 +202,7 @@ class Gateway:
             error, headers = verdicts.exhausted(asked.format, (), 0)
             raise Refused(error, headers)
         codec = surface.codecs[asked.format]
-        speaker = Speaker(codec, preparer.writer_request)
+        speaker = Speaker(codec, preparer.writer_request, int(asked.at))
         exchange = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
         pump = Pump(
             exchange,

@@ -11,6 +11,7 @@ from outlast.gateway.going import Going
 from outlast.gateway.holding import Unit
 from outlast.gateway.racer import Racer
 from outlast.gateway.routing import degraded
+from outlast.gateway.speaker import dated
 from outlast.gateway.splicer import merged
 from outlast.gateway.verdicts import passed_headers
 from outlast.nouns import (
@@ -53,8 +54,9 @@ class Record:
 
     def keep(self, units: list[Unit]) -> None:
         """Keep events of an answer that is sent whole."""
+        created = int(self._asked.at)
         for unit in units:
-            self._events += unit.events
+            self._events += [dated(event, created) for event in unit.events]
 
     def render(self, codec: Codec, request: Request) -> bytes:
         """Return the kept events as a whole answer in the client's format."""

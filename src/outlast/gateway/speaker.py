@@ -22,7 +22,7 @@ from outlast.nouns import Format
 from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
 from outlast.wire.sse import format_event
-from outlast.wire.stream import AnswerEvent, BlockStart, End, Writer
+from outlast.wire.stream import AnswerEvent, BlockStart, End, Start, Writer
 
 
 @runtime_checkable
@@ -33,10 +33,12 @@ class Resumable(Protocol):
 
 
 class Speaker:
-    def __init__(self, codec: Codec, request: Callable[[], Request]) -> None:
+    def __init__(self, codec: Codec, request: Callable[[], Request], created: int = 0) -> None:
+        """`created`: seconds since the epoch, for answers whose upstream gives no time."""
         self._codec = codec
         self._request = request
         self._writer: Writer = codec.writer(request())
+        self._created = created
         self._through = False
         self._truth: JSON = {}
         self._untold = False
@@ -82,7 +84,7 @@ class Speaker:
         """Return canonical events as the client's frames. Raises MalformedFrame."""
         out: list[bytes] = []
         for event in events:
-            frames = self._writer.write(event)
+            frames = self._writer.write(dated(event, self._created))
             if self._truth and frames and (self._untold or isinstance(event, End)):
                 frames = _told(frames, self._truth, last=isinstance(event, End))
                 if isinstance(event, End) and self.iterations:
@@ -113,6 +115,13 @@ class Speaker:
         if isinstance(writer, Resumable) and self.transcript.sequence is not None:
             writer.resume_at(self.transcript.sequence + 1, self.transcript.done_items)
         return writer
+
+
+def dated(event: AnswerEvent, created: int) -> AnswerEvent:
+    """Return the event; a start without a time gets one, which OpenAI's formats want."""
+    if isinstance(event, Start) and not event.created:
+        return msgspec.structs.replace(event, created=created)
+    return event
 
 
 _OBJECT = b"data: {"
