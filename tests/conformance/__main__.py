@@ -76,7 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         "--case", action="append", default=[], help="cases whose name holds this (repeatable)"
     )
     parser.add_argument(
-        "--continuity", action="store_true", help="also failures after something was seen"
+        "--continuity",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also failures after something was seen (coding tools)",
     )
     parser.add_argument("--jobs", type=int, default=2, help="runs at once")
     parser.add_argument("--json", type=Path, default=RESULTS, help="where the results go")
