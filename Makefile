@@ -10,7 +10,7 @@ export PYTHON
 # Tools are called through the environment's Python: a clone that was moved goes on working.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix lock conformance clean
+.PHONY: help run demo test check fix lock conformance gauntlet clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -40,6 +40,9 @@ fix: $(VENV)/.dev ## Format, mend what lint can mend, and write the generated do
 
 conformance: $(VENV)/.dev ## The real SDKs and coding tools against Outlast (needs node and npm)
 	scripts/conformance $(ARGS)
+
+gauntlet: $(VENV)/.dev ## Broken conversations through Outlast and its peers (QUICK=1, ARGS="--only 5-7 --peers ccr")
+	PYTHONPATH=src $(BIN)/python -m bench.gauntlet $(if $(QUICK),--quick) $(ARGS)
 
 lock: $(VENV)/.dev ## Choose the packages anew and write their hashes
 	scripts/lock $(BIN)/python

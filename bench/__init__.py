@@ -1,0 +1,1 @@
+"""Measurements: what Outlast does beside its peers, on this machine."""
