@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import re
 import tomllib
 from pathlib import Path
@@ -78,10 +80,43 @@ def test_every_file_and_make_target_that_is_named_exists(page: Path) -> None:
 
 
 def test_decisions_are_numbered_without_gaps_and_titled_alike() -> None:
-    pages = sorted((ROOT / "docs/decisions").glob("*.md"))
+    pages = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
     assert [page.name[:5] for page in pages] == [f"{n:04}-" for n in range(1, len(pages) + 1)]
     for number, page in enumerate(pages, start=1):
         assert text(page).startswith(f"# {number}. "), page.name
+
+
+def test_the_list_of_decisions_names_each_page_by_its_title() -> None:
+    pages = sorted((ROOT / "docs/decisions").glob("[0-9]*.md"))
+    titles = [re.sub(r"^# \d+\. ", "", text(page).splitlines()[0]) for page in pages]
+    index = text(ROOT / "docs/decisions/README.md")
+    listed = re.findall(r"^\d+\. \[(.+)\]\((.+)\)$", index, re.MULTILINE)
+    assert listed == [(title, page.name) for title, page in zip(titles, pages, strict=True)]
+
+
+UNITS = {"": 1, "s": 1, "days": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+
+def limit_in_code(place: str, name: str) -> object:
+    """A setting's default, a module's constant, or the default of a `Class(parameter)`."""
+    if not name:
+        table, _, field = place.partition(".")
+        return getattr(getattr(load(None, {}), table), field)
+    module = importlib.import_module("outlast." + place.removesuffix(".py").replace("/", "."))
+    called = re.fullmatch(r"(\w+)\((\w+)\)", name)
+    if called is None:
+        return getattr(module, name)
+    return inspect.signature(getattr(module, called[1])).parameters[called[2]].default
+
+
+def test_the_limits_that_are_promised_are_those_of_the_code() -> None:
+    table = text(ROOT / "SECURITY.md").partition("## Limits")[2].partition("\n## ")[0]
+    rows = [row for row in table.splitlines() if row.startswith("| ") and "`" in row]
+    assert rows
+    for row in rows:
+        found = re.fullmatch(r"\| .+ \| (\d+) ?(\w*) \| `([\w/.]+)`(?: `([\w()]+)`)? \|", row)
+        assert found is not None, row
+        assert limit_in_code(found[3], found[4] or "") == int(found[1]) * UNITS[found[2]], row
 
 
 def test_make_help_tells_every_target() -> None:
