@@ -21,6 +21,7 @@ class ModelProgress:
         self._state: State | None = None
         self._bar: Progress | None = None
         self._said = -1.0
+        self._step = ""
 
     def begin(self) -> None:
         """The greeting is printed: from now on, show how it goes."""
@@ -43,8 +44,8 @@ class ModelProgress:
     def _downloading(self, state: Downloading) -> None:
         progress = state.progress
         if not sys.stderr.isatty():
-            if progress.fraction >= self._said + STEP or progress.step == "verifying":
-                self._said = progress.fraction
+            if progress.step != self._step or progress.fraction >= self._said + STEP:
+                self._step, self._said = progress.step, progress.fraction
                 _say(_sentence(state))
             return
         if self._bar is None:

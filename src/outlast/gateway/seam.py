@@ -27,7 +27,8 @@ RESTART_SHARE = 0.8
 ALIGN_CHARS = 48
 
 _FENCE = re.compile(r"^[ ]{0,3}(```+|~~~+)", re.MULTILINE)
-_OPENING_FENCE = re.compile(r"\A\s*(?:```+|~~~+)[^\n`]{0,40}\n")
+_OPENING_FENCE = re.compile(r"\A\s*(?:```+|~~~+)[ ]?[^\s`][^\n`]{0,40}\n")
+"""With a word after it, as in "```python": without one it would be the end of a block."""
 _PREAMBLE = re.compile(
     r"\s*(?:(?:sure|certainly|of course|ok(?:ay)?|absolutely|right|apologies|sorry|"
     r"bien s[ûu]r|d['’]accord|tr[èe]s bien|voici|here(?:['’]s| is| are)|"
@@ -153,7 +154,8 @@ def _overlap(shown: str, text: str) -> int:
     for end, spaces in ((tail, 0), (stripped, len(tail) - len(stripped))):
         for size in range(min(len(end), len(body)), OVERLAP_WORD_CHARS - 1, -1):
             if end.endswith(body[:size]) and (
-                size >= OVERLAP_CHARS or _whole_word(end, body, size)
+                size >= OVERLAP_CHARS
+                or (len(body[:size].strip()) >= OVERLAP_WORD_CHARS and _whole_word(end, body, size))
             ):
                 cut = lead + size
                 return cut + _spaces_after(text, cut, end=tail, count=spaces)
@@ -215,18 +217,25 @@ def _after_prefill(shown: str, new: str) -> str:
 
 
 def _spaced(shown: str, text: str, *, mid_word: bool) -> str:
-    """Join with the white space that belongs between: one space between two words, no more."""
+    """Join with the white space that belongs between: one space between two words, no more.
+
+    Line ends and indentation are content, in code above all: they are left as they come, but for
+    a paragraph's end that was shown and comes again.
+    """
     if not shown or not text:
         return text
     last, first = shown[-1], text[0]
-    if last.isspace():
-        stripped = text.lstrip(" \t")
-        return stripped.lstrip("\n") if last == "\n" and stripped.startswith("\n") else stripped
+    if last == "\n":
+        return text.lstrip("\n") if shown.endswith("\n\n") else text
+    if last in " \t":
+        indented = not shown[shown.rfind("\n") + 1 :].strip()
+        return text if indented or in_code_fence(shown) else text.lstrip(" \t")
     if mid_word:
         return _mended(shown, text)
     if _worded(last) and _worded(first):
         return _mended(shown, text, otherwise=" " + text)
-    if last in ".!?:;," and _worded(first):
+    ended = (last in ".!?\u2026" and first.isupper()) or (last in ",;" and first.isalpha())
+    if ended and _worded(first) and not in_code_fence(shown):
         return " " + text
     return text
 
