@@ -130,17 +130,19 @@ def test_how_the_text_is_cut_into_pieces_does_not_matter(at: int, how: str, size
     assert through(pieces, TRUTH[at:], size) == through(whole, TRUTH[at:], 10_000)
 
 
-@given(cuts(), st.integers(1, 40))
-def test_after_a_prefill_the_stripped_white_space_comes_once(at: int, size: int) -> None:
+@given(cuts(), st.sampled_from(["exact", "prefill"]), st.integers(1, 40))
+def test_the_white_space_that_was_stripped_comes_once(at: int, how: str, size: int) -> None:
     shown = TRUTH[:at]
-    seam = Seam(shown, "prefill")
+    seam = Seam(shown, how)  # type: ignore[arg-type]
     assert shown + through(seam, TRUTH[len(shown.rstrip()) :], size) == TRUTH
 
 
 @given(cuts())
-def test_an_exact_continuation_passes_as_it_is(at: int) -> None:
-    seam = Seam(TRUTH[:at], "exact")
-    assert seam.feed(TRUTH[at:]) == TRUTH[at:]
+def test_an_exact_continuation_of_a_word_passes_at_once(at: int) -> None:
+    shown = TRUTH[:at].rstrip()
+    seam = Seam(shown, "exact")
+    rest = TRUTH[len(shown) :]
+    assert seam.feed(rest[:1]) == rest[:1]
     assert not seam.waiting
 
 

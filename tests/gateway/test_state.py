@@ -138,6 +138,21 @@ def test_an_overloaded_upstream_is_asked_last_until_a_probe_brings_it_back() -> 
     assert house.order()[0] == "anthropic"
 
 
+def test_while_it_recovers_an_upstream_is_spared_for_its_peers_and_never_for_the_local_model() -> (
+    None
+):
+    alone = House(settings(upstream("anthropic")))
+    alone.ends("anthropic", classify_status(529), times=5)
+    alone.now += 10
+    alone.ends("anthropic", None)
+    assert {tuple(alone.order()) for _ in range(50)} == {("anthropic", "local")}
+    among = House()
+    among.ends("anthropic", classify_status(529), times=5)
+    among.now += 10
+    among.ends("anthropic", None)
+    assert {among.order()[0] for _ in range(50)} == {"anthropic", "openai"}
+
+
 def test_when_all_are_refused_the_routes_order_holds() -> None:
     house = House()
     for name in ("anthropic", "openai", "mistral", "local"):

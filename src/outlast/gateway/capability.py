@@ -56,12 +56,8 @@ _PREFIX_MODELS = re.compile(
 )
 
 
-def ability_of(candidate: Candidate, setting: str = "auto", *, thinking: bool = False) -> Ability:
-    """Return how this candidate continues. `setting`: the upstream's `continuation`.
-
-    `thinking`: the request asks for it; where thinking and prefill exclude each other and the
-    model thinks unasked, it is instructed instead.
-    """
+def ability_of(candidate: Candidate, setting: str = "auto") -> Ability:
+    """Return how this candidate continues. `setting`: the upstream's `continuation`."""
     match setting:
         case "exact":
             return EXACT_ENGINE
@@ -72,19 +68,17 @@ def ability_of(candidate: Candidate, setting: str = "auto", *, thinking: bool = 
         case "none":
             return NONE
         case _:
-            return _by_table(candidate, thinking=thinking)
+            return _by_table(candidate)
 
 
-def _by_table(candidate: Candidate, *, thinking: bool) -> Ability:
+def _by_table(candidate: Candidate) -> Ability:
     match candidate.kind:
         case Kind.LOCAL:
             return EXACT_LOCAL
         case Kind.ANTHROPIC:
-            traits = traits_of(candidate.model)
             claude = "claude" in candidate.model.lower()
-            if traits.prefill and claude and not (thinking and traits.thinks_unasked):
-                return PREFILL_CLAUDE
-            return INSTRUCT
+            takes_it = claude and traits_of(candidate.model).prefill
+            return PREFILL_CLAUDE if takes_it else INSTRUCT
         case Kind.OPENAI_CHAT if _PREFIX_MODELS.search(candidate.model):
             return PREFILL_PREFIX
         case _:

@@ -119,10 +119,7 @@ class Preparer:
     def ability(self, candidate: Candidate) -> Ability:
         """Return how this candidate can go on with somebody else's answer."""
         upstream = self._settings.upstreams[candidate.upstream]
-        request = self.parsed()
-        reasoning = request.reasoning if request is not None else None
-        thinking = reasoning is not None and reasoning.mode != "off"
-        return ability_of(candidate, upstream.continuation, thinking=thinking)
+        return ability_of(candidate, upstream.continuation)
 
     def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
         """Return the call that asks a candidate to go on. Raises BadRequest."""

@@ -29,10 +29,8 @@ class Continue(msgspec.Struct, frozen=True):
 class Restart(msgspec.Struct, frozen=True):
     """Only thinking was seen: the request is asked again, the new answer follows the old blocks.
 
-    `torn`: a block without its signature was shown; it must never be sent to its vendor again.
+    A block that was torn has no signature; histories are mended by that (prepare.py, `mended`).
     """
-
-    torn: bool
 
 
 class FinishTools(msgspec.Struct, frozen=True):
@@ -52,7 +50,6 @@ class GiveUp(msgspec.Struct, frozen=True):
 Decision = Continue | Restart | FinishTools | Finish | GiveUp
 
 _TOOLS = {"tool_use", "custom_tool"}
-_THOUGHT = {"thinking", "redacted_thinking"}
 
 
 def decide(transcript: Transcript, request: Request | None) -> Decision:
@@ -74,8 +71,7 @@ def decide(transcript: Transcript, request: Request | None) -> Decision:
         return GiveUp("the answer contains parts that only its own vendor can go on from")
     text = transcript.text
     if not text:
-        torn = opened is not None and opened.kind in _THOUGHT
-        return Restart(torn)
+        return Restart()
     if (why := _not_continuable(request)) is not None:
         return GiveUp(why)
     limit = request.max_tokens

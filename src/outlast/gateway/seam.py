@@ -3,8 +3,8 @@
 A model that is told to continue does so in its own way: it repeats the end, starts from the
 beginning, says "Sure, continuing:", or opens a second code fence. So the first characters of a
 continuation wait here until it is clear how they join what the reader has already seen
-(continuity.md 1.4). An exact continuation passes at once; a prefilled one too, but for the white
-space that APIs strip from the end of a prefill.
+(continuity.md 1.4). An exact continuation passes at once, and a prefilled one, but for the white
+space at the end of what was shown: it is stripped from what they go on from, and comes again.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Seam:
         self._how = how
         self._mid_word = mid_word
         self._held = ""
-        self._open = not shown or how == "exact"
+        self._open = not shown or (how == "exact" and not shown[-1].isspace())
 
     @property
     def waiting(self) -> bool:
@@ -82,7 +82,7 @@ class Seam:
         if self._open:
             return text
         self._held += text
-        if self._how == "prefill":
+        if self._how != "instruct":
             if not self._held.strip():
                 return ""
             return self._release(_after_prefill(self._shown, self._held))
@@ -96,7 +96,7 @@ class Seam:
         """The continuation's text is complete: return the rest. Raises Misfit."""
         if self._open:
             return ""
-        if self._how == "prefill":
+        if self._how != "instruct":
             return self._release(_after_prefill(self._shown, self._held))
         return self._release(join(self._shown, self._held, mid_word=self._mid_word))
 

@@ -91,9 +91,10 @@ def protocol_class(
             if self.transport.is_closing():
                 return
             body = words.encode()
+            again = "retry-after: 1\r\n" if status == 503 else ""
             head = (
                 f"HTTP/1.1 {status} Refused\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+                f"{again}content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
             self.transport.write(head.encode() + body)
             self.transport.close()

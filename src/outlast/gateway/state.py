@@ -6,7 +6,7 @@ in it are pure. Nothing here waits for anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from outlast.accounts.keys import Key
@@ -77,10 +77,10 @@ class GatewayState:
         allow = narrower(route.allow, asked.allow)
         chosen = [c for c in spread(route, listed, self._roll) if permitted(c, primary, allow)]
         self.budget.deposit(now)
-        rolls = self._roll()
+        roll = self._ramp_roll(chosen, now)
         ordered = order(
             chosen,
-            lambda candidate: self.breaker(candidate).admits(now, rolls),
+            lambda candidate: self.breaker(candidate).admits(now, roll),
             offline=self.connectivity.offline(now),
             here=lambda candidate: not is_remote(settings.upstreams[candidate.upstream]),
             demoted=self.demoted,
@@ -93,6 +93,17 @@ class GatewayState:
             retry=settings.retry,
             prompt_tokens=prompt_tokens,
         )
+
+    def _ramp_roll(self, chosen: Sequence[Candidate], now: float) -> float:
+        """Return what decides whether a recovered candidate gets this request during its ramp.
+
+        Only where somebody as good could take it instead: the embedded model could not.
+        """
+        sure = any(
+            candidate.kind is not Kind.LOCAL and self.breaker(candidate).admits(now, 0.999999)
+            for candidate in chosen
+        )
+        return self._roll() if sure else 0.0
 
     def observe(self, observed: Observe, now: float) -> None:
         """Take in how an attempt ended."""
