@@ -43,7 +43,7 @@ COMMANDS = (
 """Name, where it is, and the sentence that `outlast --help` shows without loading it."""
 
 
-def build() -> App:
+def build(asked: str = "") -> App:
     """The whole command line as one cyclopts App."""
     app = App(
         name="outlast",
@@ -53,7 +53,9 @@ def build() -> App:
         version=__version__,
     )
     for name, place, sentence in COMMANDS:
-        app.command(place, name=name, help=sentence)
+        # Of the command that is asked for, its own text is shown, which has an example.
+        text = {} if name == asked else {"help": sentence}
+        app.command(place, name=name, **text)
     return app
 
 
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Problems end as sentences, not as tracebacks."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = build()(words or ["--help"], result_action="return_value")
+        result = build(words[0] if words else "")(words or ["--help"], result_action="return_value")
         sys.stdout.flush()
     except CommandFailed as failure:
         complain(str(failure))

@@ -209,7 +209,7 @@ def test_an_interrupted_command_ends_with_130() -> None:
         "import sys, os, signal; from outlast import cli\n"
         "def stop(): os.kill(os.getpid(), signal.SIGINT)\n"
         "cli.COMMANDS = (); app = cli.build(); app.command(stop)\n"
-        "cli.build = lambda: app\n"
+        "cli.build = lambda asked: app\n"
         "sys.exit(cli.main(['stop']))"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=SRC, capture_output=True, check=False)
