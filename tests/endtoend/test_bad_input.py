@@ -4,90 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
 import pytest
-import pytest_asyncio
 
-from outlast.accounts.keys import mint
-from outlast.config import ServerSettings
-from outlast.nouns import Kind
-from outlast.simulator import Fault, FaultKind, Match, Script, Vendor
-from tests.raw import Reply, ask, exchange, hang_up, read_reply
-from tests.service import Running, route, serving, settings, upstream
+from outlast.simulator import Fault, FaultKind, Match, Script
+from tests.endtoend.place import CHAT, GOOD, MESSAGES, RESPONSES, SURFACES, Place, message_of
+from tests.raw import ask, exchange, hang_up, read_reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-MESSAGES, CHAT, RESPONSES = "/v1/messages", "/v1/chat/completions", "/v1/responses"
-SURFACES = (MESSAGES, CHAT, RESPONSES)
-GOOD: dict[str, dict[str, Any]] = {
-    MESSAGES: {"model": "m", "max_tokens": 50, "messages": [{"role": "user", "content": "Hi"}]},
-    CHAT: {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
-    RESPONSES: {"model": "m", "input": "Hi"},
-}
-
-
-class Place(msgspec.Struct):
-    running: Running
-    vendor: Vendor
-
-    async def post(
-        self, path: str, body: Any, headers: list[tuple[str, str]] | None = None
-    ) -> Reply:
-        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        credential = [("x-api-key", self.running.key), ("content-type", "application/json")]
-        return await ask(
-            self.running.url, "POST", path, credential if headers is None else headers, raw
-        )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shared_place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    async with Vendor(Script(seed=1)) as vendor:
-        chosen = settings(
-            tmp_path_factory.mktemp("place"),
-            [
-                upstream("here", Kind.ANTHROPIC, vendor.url),
-                upstream("chat", Kind.OPENAI_CHAT, vendor.url),
-            ],
-            [
-                route("m", "here/sim-large"),
-                route("claude-opus-4-8", "here"),
-                route("claude-sonnet-5", "here"),
-                route("to-chat", "chat/gpt-5"),
-                route("fickle", "here/a", "chat/gpt-5"),
-            ],
-            server=ServerSettings(header_limit_bytes=16_384),
-        )
-        async with serving(chosen, head_read_s=0.4) as running:
-            yield Place(running, vendor)
-
-
-@pytest_asyncio.fixture(loop_scope="module")
-async def place(shared_place: Place) -> Place:
-    shared_place.vendor.script = Script(seed=1)
-    shared_place.vendor.requests.clear()
-    return shared_place
-
-
-def message_of(path: str, reply: Reply) -> str:
-    """Check that this is an error in the dialect of the path, and return its sentence."""
-    assert reply.headers["content-type"] == "application/json", reply
-    assert reply.headers["outlast-request-id"].startswith("req_")
-    body = reply.json()
-    error: dict[str, Any] = body["error"]
-    if path.startswith(MESSAGES):
-        assert body["type"] == "error"
-        assert body["request_id"] == reply.headers["request-id"]
-        assert set(error) == {"type", "message"}
-    else:
-        assert body["request_id"] == reply.headers["x-request-id"]
-        assert set(error) == {"message", "type", "param", "code"}
-    message: str = error["message"]
-    assert "Traceback" not in message
-    return message
 
 
 def nested(depth: int) -> bytes:
@@ -224,57 +150,6 @@ async def test_an_unknown_model_is_told_with_the_nearest_names(
     assert "GET /v1/models" in message
 
 
-def mistyped(key: str) -> str:
-    return key[:10] + ("a" if key[10] != "a" else "b") + key[11:]
-
-
-async def _with(place: Place, path: str, *headers: tuple[str, str]) -> Reply:
-    return await place.post(path, GOOD[path] | {"model": "m"}, list(headers))
-
-
-@pytest.mark.parametrize("path", SURFACES)
-async def test_keys_that_do_not_open_say_why(place: Place, path: str) -> None:
-    key = place.running.key
-    unknown, _ = mint(b"\x01" * 32, name="x", at=0)
-    rows: list[tuple[list[tuple[str, str]], str]] = [
-        ([], "No API key came"),
-        ([("x-api-key", "")], "No API key came"),
-        ([("authorization", "Basic dXNlcjpwYXNz")], "No API key came"),
-        ([("authorization", "Bearer")], "No API key came"),
-        ([("x-api-key", unknown)], "not known here, or was revoked"),
-        ([("x-api-key", mistyped(key))], "typing error"),
-        ([("x-api-key", key[:-3])], "it was cut"),
-        ([("x-api-key", key + "x")], "something was added"),
-        ([("x-api-key", "sk-ant-api03-abcdef")], "not a key of Outlast"),
-        ([("authorization", "Bearer sk-proj-abc")], "not a key of Outlast"),
-        ([("x-api-key", key), ("authorization", f"Bearer {unknown}")], "Two different keys"),
-        ([("x-api-key", "é\u00ff")], "not a key of Outlast"),
-        ([("x-api-key", "ol_" + "k" * 9000)], ""),
-    ]
-    for headers, words in rows:
-        reply = await _with(place, path, *headers)
-        assert reply.status == 401, headers
-        assert words in message_of(path, reply)
-        for _, value in headers:
-            sent = value.removeprefix("Bearer ")
-            assert len(sent) < 12 or sent not in reply.body.decode()
-    assert not place.vendor.requests
-
-
-@pytest.mark.parametrize("path", SURFACES)
-async def test_the_same_key_in_both_headers_opens(place: Place, path: str) -> None:
-    key = place.running.key
-    both = (("x-api-key", key), ("Authorization", f"bearer  {key} "))
-    assert (await _with(place, path, *both)).status == 200
-
-
-async def test_a_key_in_the_query_does_not_open(place: Place) -> None:
-    """Query strings end up in the logs of proxies."""
-    path = f"{MESSAGES}?key={place.running.key}"
-    reply = await place.post(path, GOOD[MESSAGES], [])
-    assert reply.status == 401
-
-
 @pytest.mark.parametrize("path", SURFACES)
 @pytest.mark.parametrize("chunked", [False, True], ids=["declared", "chunked"])
 async def test_a_body_of_100_megabytes_is_refused_and_the_client_can_read_why(
@@ -283,7 +158,7 @@ async def test_a_body_of_100_megabytes_is_refused_and_the_client_can_read_why(
     size = 100 << 20
     lines = f"POST {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {place.running.key}\r\n"
     lines += "transfer-encoding: chunked\r\n\r\n" if chunked else f"content-length: {size}\r\n\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", _port(place))
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
     async with asyncio.timeout(30):
         writer.write(lines.encode())
         piece = b" " * (1 << 20)
@@ -300,10 +175,6 @@ async def test_a_body_of_100_megabytes_is_refused_and_the_client_can_read_why(
     assert "server.body_limit_bytes" in message
     assert reply.closed
     assert (await place.post(path, GOOD[path])).status == 200
-
-
-def _port(place: Place) -> int:
-    return place.running.service.settings.server.port
 
 
 @pytest.mark.parametrize("path", SURFACES)
@@ -429,66 +300,6 @@ async def test_an_allow_that_nobody_satisfies_is_told_as_that(place: Place, path
     assert free.headers["outlast-degraded"] == "other-model"
 
 
-async def test_receipts_are_for_the_key_that_made_them(place: Place) -> None:
-    reply = await place.post(MESSAGES, GOOD[MESSAGES])
-    path = reply.headers["outlast-receipt"]
-    other, _ = await place.running.service.roster.create("other")
-    own = await ask(place.running.url, "GET", path, {"x-api-key": place.running.key})
-    assert own.status == 200
-    for key in (other, place.running.key):
-        wanted = path if key == other else "/v1/receipts/req_0123456789"
-        theirs = await ask(place.running.url, "GET", wanted, {"x-api-key": key})
-        assert theirs.status == 404
-        assert "no receipt with this id for your key" in message_of(MESSAGES, theirs)
-    nobody = await ask(place.running.url, "GET", path)
-    assert nobody.status == 401
-    odd = await ask(place.running.url, "GET", "/v1/receipts/%00%ff", {"x-api-key": other})
-    assert odd.status == 404
-
-
-async def test_a_key_is_held_to_its_requests_per_minute(place: Place) -> None:
-    key, _ = await place.running.service.roster.create("few", requests_per_minute=2)
-    replies = [await _with(place, CHAT, ("x-api-key", key)) for _ in range(3)]
-    assert [reply.status for reply in replies] == [200, 200, 429]
-    assert 1 <= int(replies[-1].headers["retry-after"]) <= 60
-    assert "2 requests a minute" in message_of(CHAT, replies[-1])
-
-
-async def test_a_key_is_held_to_its_requests_at_once(place: Place) -> None:
-    key, _ = await place.running.service.roster.create("one", concurrent=1)
-    place.vendor.script = Script(seed=1, first_token_s=0.3)
-    one, two = await asyncio.gather(
-        _with(place, MESSAGES, ("x-api-key", key)), _with(place, CHAT, ("x-api-key", key))
-    )
-    assert sorted((one.status, two.status)) == [200, 429]
-    refused, path = (one, MESSAGES) if one.status == 429 else (two, CHAT)
-    assert "already has 1 request" in message_of(path, refused)
-    place.vendor.script = Script(seed=1)
-    assert (await _with(place, MESSAGES, ("x-api-key", key))).status == 200
-
-
-async def test_a_key_sees_and_asks_only_its_models(place: Place) -> None:
-    key, _ = await place.running.service.roster.create("claude only", models=("claude-*",))
-    reply = await place.post(CHAT, GOOD[CHAT], [("x-api-key", key)])
-    assert reply.status == 404
-    message = message_of(CHAT, reply)
-    assert "to-chat" not in message
-    listed = await ask(place.running.url, "GET", "/v1/models", {"authorization": f"Bearer {key}"})
-    assert {one["id"] for one in listed.json()["data"]} == {"claude-opus-4-8", "claude-sonnet-5"}
-    one = await ask(place.running.url, "GET", "/v1/models/to-chat", {"x-api-key": key})
-    assert one.status == 404
-
-
-async def test_a_revoked_key_is_refused_at_once(place: Place) -> None:
-    roster = place.running.service.roster
-    key, made = await roster.create("short")
-    assert (await _with(place, CHAT, ("x-api-key", key))).status == 200
-    await roster.revoke(made.id)
-    reply = await _with(place, CHAT, ("x-api-key", key))
-    assert reply.status == 401
-    assert "was revoked" in message_of(CHAT, reply)
-
-
 async def test_small_endpoints_want_a_key_too_and_speak_both_dialects(place: Place) -> None:
     for path in ("/v1/models", "/v1/models/m", "/v1/receipts/req_1"):
         openai = await ask(place.running.url, "GET", path)
@@ -503,7 +314,7 @@ async def test_a_client_that_leaves_in_the_middle_of_its_request_harms_nobody(
     place: Place,
 ) -> None:
     for cut in (b"POST", b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"):
-        _, writer = await asyncio.open_connection("127.0.0.1", _port(place))
+        _, writer = await asyncio.open_connection("127.0.0.1", place.port)
         writer.write(cut)
         await writer.drain()
         await hang_up(writer)
@@ -516,7 +327,7 @@ async def test_a_client_that_leaves_lets_go_of_the_vendor(place: Place) -> None:
     key = place.running.key
     head = f"POST {MESSAGES} HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n"
     head += f"content-length: {len(body)}\r\n\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", _port(place))
+    reader, writer = await asyncio.open_connection("127.0.0.1", place.port)
     writer.write(head.encode() + body)
     await reader.readuntil(b"content_block_delta")
     await hang_up(writer)
