@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -22,6 +23,9 @@ PATHS = {
     "responses": "/v1/responses",
 }
 LANGUAGES = ("en", "fr", "de", "es", "ja")
+FENCED_CHARS = 1200
+FIRST_PARAGRAPH_CHARS = 300
+FENCE_TRIES = 100
 GUARDED: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -115,8 +119,7 @@ def _of_script(
                 yield _case(script, surface, lane, 0, options, counter, stream=stream)
         return
     if not options.variants or not script.breaks:
-        for position in range(max(2, options.positions, options.repetitions)):
-            place = position % max(2, options.positions)
+        for place in range(min(options.places, max(2, options.repetitions))):
             yield _case(script, surface, lanes.own(own), place, options, counter)
     if script.whole:
         yield _case(script, surface, lanes.own(own), 0, options, counter, stream=False)
@@ -131,15 +134,15 @@ def _continued(
     # A quick run tries a sixth of the ways of going on with each script, others with the next.
     some = options.thinned and slice((script.number + options.surfaces.index(surface)) % 6, None, 6)
     chosen = lanes.variants(own)
+    places = itertools.cycle(range(options.places))
     for lane in (lanes.own(own), lanes.double(own), *(chosen[some] if some else chosen)):
-        for position in range(options.positions):
-            yield _case(script, surface, lane, position, options, counter)
+        for place in itertools.islice(places, options.positions):
+            yield _case(script, surface, lane, place, options, counter)
     for first in lanes.KINDS:
         if first is not own:
             others = lanes.translated(first)
-            for number, lane in enumerate(others[some] if some else others):
-                place = (number + script.number) % options.positions
-                yield _case(script, surface, lane, place, options, counter)
+            for lane in others[some] if some else others:
+                yield _case(script, surface, lane, next(places), options, counter)
 
 
 def _case(
@@ -173,20 +176,24 @@ def _case(
 
 
 def _inside_a_fence(case: Case, script: Script, options: Options) -> Case:
-    """Ask for words whose answer breaks off inside a code block, so that a fence is at stake."""
-    rows = scripts.faults(options.positions, options.compress, options.seed)
+    """Ask for words whose answer breaks off inside a code block, so that a fence is at stake.
+
+    A text begins with a paragraph: in its first words there is no code to break off in.
+    """
+    rows = scripts.faults(options.places, options.compress, options.seed)
     tag = scripts.tag(case.script, case.position)
     share = next(row.after_share for row in rows if f"-{tag}-" in row.match.model)
+    longer = msgspec.structs.replace(script, chars=max(script.chars, FENCED_CHARS))
+    at = int(longer.chars * share)
     chance = random.Random(f"{options.seed}/{case.mark}")
-    for _ in range(60):
+    for _ in range(FENCE_TRIES if at > FIRST_PARAGRAPH_CHARS else 1):
         filler = f" ({chance.randrange(10_000)})"
         tried = msgspec.structs.replace(
-            case, words=words(case.mark, script, LANGUAGES[chance.randrange(4)], filler)
+            case, words=words(case.mark, longer, LANGUAGES[chance.randrange(4)], filler)
         )
-        text = tried.truth(options.seed).text
-        if in_code_fence(text[: int(len(text) * share)]):
-            return tried
-    return tried
+        if in_code_fence(tried.truth(options.seed).text[:at]):
+            break
+    return msgspec.structs.replace(tried, chars=longer.chars)
 
 
 def _messages(case: Case) -> dict[str, Any]:

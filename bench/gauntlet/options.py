@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,8 +23,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     surfaces: tuple[str, ...] = SURFACES
     peers: tuple[str, ...] = PEERS
     compress: float = 20.0
-    positions: int = 3
+    positions: int = 2
     """Places at which each script breaks an answer, for each kind of continuation."""
+    places: int = 6
+    """Places that are drawn for each script; kinds of continuation take them in turn."""
     repetitions: int = 3
     """Exchanges of a script at one surface where there is no continuation to vary."""
     brownout_s: float = 40.0
@@ -61,7 +64,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--surface", default="", metavar="messages,chat", help=", ".join(SURFACES))
     parser.add_argument("--peers", default=None, metavar="litellm,…", help="or none")
     parser.add_argument("--compress", type=float, default=20.0, help="60 s become 60/COMPRESS s")
-    parser.add_argument("--positions", type=int, help="places of each break (3)")
+    parser.add_argument("--positions", type=int, help="breaks per kind of continuation (2)")
     parser.add_argument("--brownout", type=float, metavar="S", help="seconds of brown-out (40)")
     parser.add_argument("--sdk-retries", type=int, default=0, help="a second run with SDK retries")
     parser.add_argument("--no-embedded", action="store_true", help="a stand-in for the model")
@@ -79,7 +82,7 @@ def _options(given: argparse.Namespace) -> Options:
     quick = bool(given.quick)
     base = QUICK if quick else Options()
     peers = base.peers if given.peers is None else _names(given.peers, PEERS, "--peers")
-    changes: dict[str, object] = {
+    changes: dict[str, Any] = {
         "peers": peers,
         "surfaces": _names(given.surface, SURFACES, "--surface") or SURFACES,
         "only": _numbers(given.only) or base.only,
@@ -92,6 +95,7 @@ def _options(given: argparse.Namespace) -> Options:
     }
     if given.positions is not None:
         changes["positions"] = int(_within(given.positions, 1, 50, "--positions"))
+        changes["places"] = max(base.places, changes["positions"])
     if given.brownout is not None:
         changes["brownout_s"] = _within(given.brownout, 1, 600, "--brownout")
     return msgspec.structs.replace(base, **changes)

@@ -80,7 +80,7 @@ def asked(lane: Lane, options: Options) -> list[str]:
     if lane.name == "march":
         return list(lanes.TIMELINE_MODELS)
     tags = [scripts.tag(0, 0), scripts.tag(1, 0)]
-    tags += [scripts.tag(n, p) for n in range(2, 14) for p in range(max(2, options.positions))]
+    tags += [scripts.tag(n, p) for n in range(2, 14) for p in range(options.places)]
     return [f"{lane.base}-traffic", *(f"{lane.base}-{tag}-{NO_MARK}" for tag in tags)]
 
 

@@ -196,7 +196,7 @@ def following(case: Case, heard: Heard) -> tuple[Case, dict[str, Any]] | None:
 
     A history that a gateway has spoilt is refused by the vendors (docs/simulator.md).
     """
-    tried = case.lane.name.startswith(("own", "double")) and case.position == 0
+    tried = case.lane.name.startswith(("own", "double"))
     if not tried or not 4 <= case.script <= 12 or heard.error or not heard.turns:
         return None
     mark = f"q9{case.mark[2:]}"

@@ -59,13 +59,13 @@ def tag(number: int, position: int) -> str:
     return f"s{number:02}p{position}"
 
 
-def faults(positions: int, compress: float, seed: int) -> tuple[Fault, ...]:
+def faults(places: int, compress: float, seed: int) -> tuple[Fault, ...]:
     """Return the rows of the first vendor: one for each script and place."""
     rows: list[Fault] = []
     for number, make in _FAULTS.items():
-        for position in range(max(2, positions)):
+        for position in range(places):
             chance = random.Random(f"{seed}/{number}/{position}")
-            fault = make(chance, compress)
+            fault = make(chance, compress, position)
             match = Match(model=f"*-{tag(number, position)}-*")
             rows.append(msgspec.structs.replace(fault, match=match))
     return tuple(rows)
@@ -117,33 +117,33 @@ def _share(chance: random.Random) -> float:
     return round(chance.uniform(0.05, 0.95), 4)
 
 
-def _first_sentence(chance: random.Random, _: float) -> Fault:
+def _first_sentence(chance: random.Random, _: float, __: int) -> Fault:
     return Fault(FaultKind.CUT, where="text", after_chars=chance.randrange(1, 28))
 
 
-def _late(chance: random.Random, _: float) -> Fault:
+def _late(chance: random.Random, _: float, __: int) -> Fault:
     return Fault(FaultKind.CUT, where="text", after_share=round(chance.uniform(0.75, 0.98), 4))
 
 
-def _end_of_file(chance: random.Random, _: float) -> Fault:
+def _end_of_file(chance: random.Random, _: float, __: int) -> Fault:
     return Fault(FaultKind.EOF, where="text", after_share=_share(chance))
 
 
-def _in_call(chance: random.Random, _: float) -> Fault:
+def _in_call(chance: random.Random, _: float, __: int) -> Fault:
     return Fault(FaultKind.CUT, where="tool", after_share=_share(chance))
 
 
-def _in_thinking(chance: random.Random, _: float) -> Fault:
+def _in_thinking(chance: random.Random, _: float, __: int) -> Fault:
     return Fault(FaultKind.CUT, where="thinking", after_share=_share(chance))
 
 
-def _stall(chance: random.Random, compress: float) -> Fault:
+def _stall(chance: random.Random, compress: float, _: int) -> Fault:
     return Fault(
         FaultKind.STALL, where="text", after_share=_share(chance), stall_s=STALL_S / compress
     )
 
 
-def _slow(chance: random.Random, _: float) -> Fault:
+def _slow(chance: random.Random, _: float, __: int) -> Fault:
     return Fault(
         FaultKind.SLOW,
         where="text",
@@ -153,24 +153,26 @@ def _slow(chance: random.Random, _: float) -> Fault:
     )
 
 
-def _before_or_inside(chance: random.Random, _: float) -> Fault:
+def _before_or_inside(chance: random.Random, _: float, position: int) -> Fault:
     """All vendors are down: from the start, or this one breaks off and nobody else is there."""
-    if chance.random() < 0.5:
+    if position % 2 == 0:
         return Fault(FaultKind.STATUS, status=529)
     return Fault(FaultKind.CUT, where="text", after_share=_share(chance))
 
 
-_FAULTS: dict[int, Callable[[random.Random, float], Fault]] = {
-    2: lambda _, __: Fault(FaultKind.STATUS, status=529),
-    3: lambda _, __: Fault(FaultKind.STREAM_ERROR, where="before_content"),
+_FAULTS: dict[int, Callable[[random.Random, float, int], Fault]] = {
+    2: lambda *_: Fault(FaultKind.STATUS, status=529),
+    3: lambda *_: Fault(FaultKind.STREAM_ERROR, where="before_content"),
     4: _first_sentence,
     5: _late,
     6: _end_of_file,
     7: _in_call,
     8: _in_thinking,
-    9: lambda _, compress: Fault(FaultKind.STALL, where="before_head", stall_s=STALL_S / compress),
+    9: lambda _, compress, __: Fault(
+        FaultKind.STALL, where="before_head", stall_s=STALL_S / compress
+    ),
     10: _stall,
     11: _slow,
-    12: lambda chance, _: Fault(FaultKind.MALFORMED, where="text", after_share=_share(chance)),
+    12: lambda chance, *_: Fault(FaultKind.MALFORMED, where="text", after_share=_share(chance)),
     13: _before_or_inside,
 }

@@ -131,7 +131,7 @@ def cast(options: Options) -> dict[str, Script]:
         return msgspec.structs.replace(base, **changes)
 
     made = [
-        vendor("first", *scripts.faults(options.positions, options.compress, options.seed)),
+        vendor("first", *scripts.faults(options.places, options.compress, options.seed)),
         vendor("willing", chunking="random"),
         vendor("third"),
         vendor("torn", *scripts.torn(options.seed)),
