@@ -27,6 +27,8 @@ from bench.gauntlet.stage import Stage, open_stage
 
 EXIT_SHORT = 1
 EXIT_NOT_RUN = 2
+SAY_EVERY_S = 20.0
+"""Where there is no terminal to move a line on."""
 
 
 class Progress:
@@ -38,6 +40,7 @@ class Progress:
         self._done = 0
         self._of = 0
         self._began = 0.0
+        self._said = time.monotonic()
 
     def phase(self, label: str, of: int = 0) -> None:
         self.end()
@@ -48,6 +51,9 @@ class Progress:
         self._done += 1
         if self._console.is_terminal:
             self._line(f"script {case.script} /{case.surface}")
+        elif time.monotonic() - self._said > SAY_EVERY_S:
+            self._said = time.monotonic()
+            self._console.print(f"  {self._label}: {self._done} of {self._of or '…'}")
 
     def end(self) -> None:
         if self._label:

@@ -13,6 +13,7 @@ from bench.gauntlet.clients import Call, Heard
 
 SENTENCE_CHARS = 12
 """Shorter sentences repeat by themselves."""
+ADDED_CHARS = 60
 _SENTENCE = re.compile(r"[^.!?…。\n]+[.!?…。]*")
 
 
@@ -62,9 +63,19 @@ def compare(got: str, truth: str) -> Texts:
         equal=False,
         same_words=have == want,
         duplicated=sum(max(0, have.count(s) - want.count(s)) for s in known),
-        lost=sum(max(0, want.count(s) - have.count(s)) for s in known),
+        lost=0
+        if _only_added(have, want)
+        else sum(max(0, want.count(s) - have.count(s)) for s in known),
         differs=_differs(got, truth),
     )
+
+
+def _only_added(have: str, want: str) -> bool:
+    """Whether every character of the truth came, in order, and a few others between them."""
+    if not 0 <= len(have) - len(want) <= ADDED_CHARS:
+        return False
+    rest = iter(have)
+    return all(char in rest for char in want)
 
 
 def sentences(text: str) -> list[str]:

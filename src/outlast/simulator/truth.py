@@ -187,8 +187,9 @@ def _misbehave(parts: list[Part], torn: tuple[Ask, str], script: Script) -> list
             continue
         words = part.text
         if script.continuing == "repeat_end":
+            # Of so little that it has no end of its own, all is repeated.
             tail = said[-60:]
-            words = tail[tail.find(" ") + 1 :] + words
+            words = (said if len(said) <= 60 else tail[tail.find(" ") + 1 :]) + words
         elif script.continuing == "preamble":
             words = PREAMBLE + words
         elif script.continuing == "new_fence" and said.count("```") % 2:
