@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import random
 import signal
 import socket
@@ -212,7 +213,7 @@ def uvicorn_config(service: Service) -> uvicorn.Config:
         server_header=False,
         date_header=True,
         timeout_keep_alive=75,
-        timeout_graceful_shutdown=round(server.drain_s),
+        timeout_graceful_shutdown=math.ceil(server.drain_s),
         backlog=2048,
     )
 

@@ -183,7 +183,7 @@ class Receipt(msgspec.Struct, frozen=True):
     started_at: float
     ended_at: float
     outcome: str
-    """ok · exhausted · broken_after_commit · client_gone · refused · caller_error"""
+    """ok · exhausted · broken_after_commit · interrupted · client_gone · caller_error"""
     status: int
     served_by: str
     degraded: Degraded

@@ -152,7 +152,8 @@ def test_a_stop_sequence_cuts_a_stream_and_lets_go_of_the_upstream() -> None:
             units += one.feed(data[at : at + (size or len(data))])
         events = events_of(units)
         assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "one two "
-        assert events[-2:] == [Stop("stop_sequence", stop_sequence="STOP"), End()]
+        spent = Tokens(output=2, estimated=True)
+        assert events[-2:] == [Stop("stop_sequence", spent, "STOP"), End()]
         assert one.ended
         assert one.end(0) == []
 
@@ -164,7 +165,7 @@ def test_a_stop_sequence_cuts_a_whole_answer() -> None:
     assert [e.kind for e in events if isinstance(e, BlockStart)] == ["text"]
     assert [e for e in events if isinstance(e, (TextDelta, Stop))] == [
         TextDelta(0, "one "),
-        Stop("stop_sequence", stop_sequence="STOP"),
+        Stop("stop_sequence", TOKENS, "STOP"),
     ]
     assert one.ended
 

@@ -26,6 +26,14 @@ class Disconnected(Exception):
     """The client left before its request was complete."""
 
 
+def _text(value: bytes) -> str:
+    """A header's value as it was meant: what is sent on is encoded as UTF-8 again."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
 class AsgiClient:
     """One request's other end."""
 
@@ -36,7 +44,7 @@ class AsgiClient:
         self._gone = asyncio.Event()
         self.headers: dict[str, str] = {}
         for raw_name, raw_value in scope["headers"]:
-            name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+            name, value = raw_name.decode("latin-1"), _text(raw_value)
             # Repeated headers are one list (RFC 9110, 5.3): beta flags may come so.
             self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
 

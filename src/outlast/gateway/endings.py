@@ -69,6 +69,14 @@ class Endings:
         data = self._speaker.failure(verdicts.status_of(verdict), message, self._asked.id)
         return [settle, Forward(data), Close(clean=False)]
 
+    def interrupted(self, now: float, *, in_band: bool) -> list[Command]:
+        """We are stopped before the answer's end."""
+        words = "Outlast is being restarted and could not finish this answer. Send it again."
+        error = ApiError(503, words)
+        headers = self._record.identity() | {"retry-after": "2"}
+        reply = verdicts.reply(self._codec, error, self._asked.id, headers)
+        return self._no(reply, error, "interrupted", now, in_band=in_band)
+
     def finish(
         self, reason: StopReason, candidate: Candidate, verdict: Verdict, now: float
     ) -> list[Command]:
@@ -78,7 +86,8 @@ class Endings:
         data = self._speaker.seam(truth)
         opened = transcript.open_block
         closing: list[AnswerEvent] = [BlockStop(opened.index)] if opened is not None else []
-        data += self._speaker.voice([*closing, Stop(reason), End()])
+        stop = self._record.summed(Stop(reason))
+        data += self._speaker.voice([*closing, stop, End()])
         settle = Settle(self._record.receipt("ok", 200, now))
         return [settle, Forward(data), Close(clean=True)]
 

@@ -51,6 +51,12 @@ class ClientGone(msgspec.Struct, frozen=True):
     now: float
 
 
+class Interrupted(msgspec.Struct, frozen=True):
+    """We stop: the time for draining is over."""
+
+    now: float
+
+
 class ClientSlow(msgspec.Struct, frozen=True):
     """The client took its time to read: meanwhile the upstream was not listened to."""
 
@@ -59,7 +65,14 @@ class ClientSlow(msgspec.Struct, frozen=True):
 
 Timer = Literal["watch", "keepalive", "deadline", "retry", "hedge", "flush"]
 Event = (
-    HeadReceived | BytesReceived | BodyEnded | AttemptBroke | TimerFired | ClientGone | ClientSlow
+    HeadReceived
+    | BytesReceived
+    | BodyEnded
+    | AttemptBroke
+    | TimerFired
+    | ClientGone
+    | ClientSlow
+    | Interrupted
 )
 
 # -- commands: what to do ----------------------------------------------------------------------

@@ -41,6 +41,7 @@ from outlast.gateway.events import (
     Event,
     Forward,
     HeadReceived,
+    Interrupted,
     OpenAttempt,
     SendHead,
     SendReply,
@@ -67,6 +68,7 @@ from outlast.wire.stream import MalformedFrame, Stop
 
 FLUSH_S = 0.08
 _LEFT = Verdict(Outcome.LEFT, Scope.NONE, "another attempt was faster")
+_STOPPED = Verdict(Outcome.LEFT, Scope.NONE, "the service was stopped")
 _GONE = Verdict(Outcome.CLIENT_GONE, Scope.NONE, "the client closed the connection")
 
 
@@ -132,6 +134,8 @@ class Exchange:
                 return self._timer(event)
             case ClientGone(now=now):
                 return self._client_gone(now)
+            case Interrupted(now=now):
+                return self._interrupted(now)
             case ClientSlow(now=now):
                 for racer in self._racers.values():
                     racer.excuse(now)
@@ -386,6 +390,14 @@ class Exchange:
     def _end_broken(self, candidate: Candidate, verdict: Verdict, now: float) -> list[Command]:
         self.done = True
         return self._endings.broken(candidate, verdict, now)
+
+    def _interrupted(self, now: float) -> list[Command]:
+        """We are stopped: leave the upstreams, and tell the client truthfully."""
+        self.done = True
+        commands: list[Command] = []
+        for racer in self._racers.values():
+            commands += [self._record.attempt(racer, _STOPPED, now), Abandon(racer.number)]
+        return commands + self._endings.interrupted(now, in_band=self._head_sent)
 
     def _client_gone(self, now: float) -> list[Command]:
         self.done = True

@@ -77,6 +77,9 @@ _HIDDEN_CALL = re.compile(
 the tool before its first argument, and Responses items may grow side by side."""
 
 
+_SAID_WHOLE = b'.done"'
+
+
 class Holder:
     def __init__(self, policy: HoldPolicy) -> None:
         self._policy = policy
@@ -114,6 +117,9 @@ class Holder:
         if not unit.events and not self._in_call and _HIDDEN_CALL.search(unit.raw):
             self._call_hidden = True
         self._keep(unit)
+        if not unit.events and _SAID_WHOLE in unit.raw:
+            # Responses say a text whole before its block ends: not before it is sure to end.
+            return []
         if self._releasable():
             return self._release(len(self._held) if self._word_at is None else self._word_at)
         # Something that is held begins: the text before it is complete.

@@ -133,9 +133,12 @@ class Ledger:
             return recent if key_id in {None, recent.key_id} else None
         if not (0 < len(receipt_id) <= tables.NAME_LIMIT and receipt_id.isprintable()):
             return None
-        return await self._database.read(
-            partial(tables.select_one, receipt_id=receipt_id, key_id=key_id)
-        )
+        looking = partial(tables.select_one, receipt_id=receipt_id, key_id=key_id)
+        found = await self._database.read(looking)
+        if found is None and self.state.pending and await self.flush():
+            # It was still in the journal, as right after a restart.
+            found = await self._database.read(looking)
+        return found
 
     async def recent(self, key_id: str | None, limit: int = 50) -> list[Receipt]:
         """The last receipts of a key (None: of all), newest first.

@@ -191,7 +191,17 @@ class Leg:
         """Honour stop sequences where the upstream cannot."""
         if self._cutter is None:
             return events
-        return [kept for event in events for kept in self._cutter.feed(event)]
+        kept = [one for event in events for one in self._cutter.feed(event)]
+        if not self._cutter.cut:
+            return kept
+        told = next((e.tokens for e in events if isinstance(e, Stop) and e.tokens), None)
+        return [self._counted(e, told) if isinstance(e, Stop) else e for e in kept]
+
+    def _counted(self, stop: Stop, told: Tokens | None) -> Stop:
+        """A stop of our own making with what the answer cost: as told, else as estimated."""
+        if stop.tokens is not None:
+            return stop
+        return msgspec.structs.replace(stop, tokens=told or self.estimated(0))
 
     def _take(self, raw: bytes, events: list[AnswerEvent]) -> list[Unit]:
         for event in events:
@@ -233,6 +243,9 @@ class Leg:
             raise broke("oversize", f"more than {limit} bytes")
 
     def _whole(self) -> list[AnswerEvent]:
+        media_type = self.headers.get("content-type", "")
+        if "json" not in media_type and not self._body.lstrip().startswith((b"{", b"[")):
+            raise broke("wrong_type", media_type.partition(";")[0] or "no content type")
         try:
             body = msgspec.json.decode(self._body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

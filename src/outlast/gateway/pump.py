@@ -22,6 +22,7 @@ from outlast.gateway.events import (
     Event,
     Forward,
     HeadReceived,
+    Interrupted,
     Observe,
     OpenAttempt,
     SendHead,
@@ -103,9 +104,9 @@ class Pump:
                     self._room.set()
                 commands = self._exchange.handle(event)
         except asyncio.CancelledError:
-            for command in self._exchange.handle(ClientGone(self._clock.monotonic())):
-                self._note(command)
-            raise
+            # The time for draining is over: a last word, and no traceback for a task that ends.
+            for command in self._exchange.handle(Interrupted(self._clock.monotonic())):
+                await self._carry_out(command)
         finally:
             for handle in self._timers.values():
                 handle.cancel()
