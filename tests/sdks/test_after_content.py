@@ -68,12 +68,9 @@ async def test_a_torn_text_that_nobody_can_finish_is_never_a_clean_answer(
 @surfaces
 @pytest.mark.parametrize("target", ["anthropic", "responses"])
 async def test_a_whole_call_before_a_torn_one_is_a_valid_turn_of_its_own(
-    house: House, surface: str, target: str, request: pytest.FixtureRequest
+    house: House, surface: str, target: str
 ) -> None:
     """Continuity 1.3: the client may act on the call that it has; the torn one is never seen."""
-    if target == "responses" and surface != "anthropic":
-        reason = "an answer that Outlast ends after a whole call has no usage yet"
-        request.applymarker(pytest.mark.xfail(strict=True, raises=AttributeError, reason=reason))
     calls: Any = tuple(ToolPart(name="write", arguments={"path": p, "x": "y" * 60}) for p in "ab")
     torn = Fault(K.CUT, where="tool", after_share=0.8)
     house.play(Script(seed=1, answers=((text("I will."), *calls),), faults=(torn,)))

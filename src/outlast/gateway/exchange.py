@@ -321,6 +321,7 @@ class Exchange:
             self._codecs[candidate.kind.wire],
             HoldPolicy(hold_thinking=bool(self._left), hold_words=True),
             self._plan.whole_limit_bytes,
+            self._plan.prompt_tokens,
         )
         timeouts = self._plan.timeouts[candidate.upstream]
         racer = Racer(number, prepared, leg, timeouts, self._gaps(candidate), now)

@@ -54,9 +54,15 @@ class Leg:
     """Feed it what the upstream sends: `head`, then `feed` per chunk, then `end`."""
 
     def __init__(
-        self, prepared: Prepared, codec: Codec, policy: HoldPolicy, whole_limit_bytes: int
+        self,
+        prepared: Prepared,
+        codec: Codec,
+        policy: HoldPolicy,
+        whole_limit_bytes: int,
+        prompt_tokens: int = 0,
     ) -> None:
         self._prepared = prepared
+        self._prompt_tokens = prompt_tokens
         self._codec = codec
         self._parser = SSEParser()
         whole_objects = policy.object_arguments or not prepared.same_format
@@ -201,7 +207,7 @@ class Leg:
         """A stop of our own making with what the answer cost: as told, else as estimated."""
         if stop.tokens is not None:
             return stop
-        return msgspec.structs.replace(stop, tokens=told or self.estimated(0))
+        return msgspec.structs.replace(stop, tokens=told or self.estimated(self._prompt_tokens))
 
     def _take(self, raw: bytes, events: list[AnswerEvent]) -> list[Unit]:
         for event in events:
