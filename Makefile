@@ -10,7 +10,7 @@ export PYTHON
 # Tools are called through the environment's Python: a clone that was moved goes on working.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix lock conformance gauntlet clean
+.PHONY: help run demo test check fix lock conformance gauntlet fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,11 @@ conformance: $(VENV)/.dev ## The real SDKs and coding tools against Outlast (nee
 
 gauntlet: $(VENV)/.dev ## Broken conversations through Outlast and its peers (QUICK=1, ARGS="--only 5-7 --peers ccr")
 	PYTHONPATH=src $(BIN)/python -m bench.gauntlet $(if $(QUICK),--quick) $(ARGS)
+
+fuzz: $(VENV)/.dev ## A million hostile inputs for each parser, about an hour (CASES=20000 for a minute)
+	@for format in anthropic openai_chat openai_responses; do \
+	  PYTHONPATH=src $(BIN)/python -m tests.wire.fuzz_$$format $(or $(CASES),1000000) || exit 1; \
+	done
 
 lock: $(VENV)/.dev ## Choose the packages anew and write their hashes
 	scripts/lock $(BIN)/python
