@@ -19,7 +19,7 @@ from tests.sdks.house import (
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shared_house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
-    timeouts = TimeoutSettings(first_byte_s=0.4, stall_s=0.4, whole_s=0.6, connect_s=2.0)
+    timeouts = TimeoutSettings(first_byte_s=1.5, stall_s=1.5, whole_s=2.0, connect_s=4.0)
     async with open_house(
         tmp_path_factory.mktemp("house"),
         [*direct_routes(), *failover_routes()],

@@ -285,7 +285,7 @@ async def test_while_nobody_answers_the_client_hears_signs_of_life(
 ) -> None:
     """Slow first vendor, then a slow second one: keep-alives commit to nothing but a 200."""
     timeouts = TimeoutSettings(
-        keepalive_after_s=0.05, keepalive_every_s=0.05, first_byte_s=0.3, stall_s=0.3, whole_s=0.3
+        keepalive_after_s=0.05, keepalive_every_s=0.05, first_byte_s=1.0, stall_s=1.0, whole_s=1.0
     )
     routes = [*direct_routes(), route("slow", candidate(surface), candidate(NEXT[surface]))]
     retry = RetrySettings(same_upstream_max=0)
@@ -316,7 +316,7 @@ async def test_while_nobody_answers_the_client_hears_signs_of_life(
 async def test_if_all_fail_after_a_sign_of_life_it_is_said_in_band(
     tmp_path: Path, surface: str
 ) -> None:
-    timeouts = TimeoutSettings(keepalive_after_s=0.05, first_byte_s=0.2, stall_s=0.2)
+    timeouts = TimeoutSettings(keepalive_after_s=0.05, first_byte_s=1.0, stall_s=1.0)
     retry = RetrySettings(same_upstream_max=0)
     async with open_house(tmp_path, direct_routes(), timeouts=timeouts, retry=retry) as house:
         house.play(Script(seed=1, faults=(Fault(K.STALL, where="before_head"),)))
