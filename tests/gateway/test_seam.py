@@ -30,6 +30,8 @@ Then you may go out. Not before! The harbour master, e.g. Mr. Quint, has the las
 SHOWN = "The sea is wide. It holds more water than all rivers "
 
 HABITS = [
+    ("starts again after one word", "The ", "The sea is wide.", "sea is wide."),
+    ("goes on with a longer word", "The", "Then came the sea.", " Then came the sea."),
     ("goes on", SHOWN, "together, and it is salty.", "together, and it is salty."),
     ("repeats the last words", SHOWN, "than all rivers together.", "together."),
     (

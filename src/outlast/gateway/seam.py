@@ -114,7 +114,7 @@ def join(shown: str, new: str, *, mid_word: bool = False) -> str:
     unfenced = _unfenced(shown, text)
     if unfenced != text and _restarts(shown, unfenced):
         return _aligned(shown, unfenced)
-    overlap = _overlap(shown, unfenced)
+    overlap = _overlap(shown, unfenced) or _whole_start(shown, unfenced)
     if overlap:
         return unfenced[overlap:]
     return _spaced(shown, unfenced, mid_word=mid_word)
@@ -160,6 +160,22 @@ def _overlap(shown: str, text: str) -> int:
                 cut = lead + size
                 return cut + _spaces_after(text, cut, end=tail, count=spaces)
     return 0
+
+
+def _whole_start(shown: str, text: str) -> int:
+    """Return how much of `text` repeats an answer of which only a word or two were shown.
+
+    Too little to tell a restart by its likeness; but an answer that goes on with its own first
+    words is one that starts again.
+    """
+    start, body = shown.strip(), text.lstrip()
+    if not start or len(start) >= 2 * OVERLAP_CHARS or not body.startswith(start):
+        return 0
+    if start[-1].isalnum() and body[len(start) : len(start) + 1].isalnum():
+        return 0
+    cut = len(text) - len(body) + len(start)
+    spaces = len(shown) - len(shown.rstrip())
+    return cut + _spaces_after(text, cut, end=shown, count=spaces)
 
 
 def _whole_word(end: str, body: str, size: int) -> bool:
@@ -233,21 +249,21 @@ def _spaced(shown: str, text: str, *, mid_word: bool) -> str:
     if mid_word:
         return _mended(shown, text)
     if _worded(last) and _worded(first):
-        return _mended(shown, text, otherwise=" " + text)
+        return " " + text
     ended = (last in ".!?\u2026" and first.isupper()) or (last in ",;" and first.isalpha())
     if ended and _worded(first) and not in_code_fence(shown):
         return " " + text
     return text
 
 
-def _mended(shown: str, text: str, *, otherwise: str | None = None) -> str:
+def _mended(shown: str, text: str) -> str:
     """Where the last word was shown in part and comes again whole, show only its rest."""
     word = re.search(r"\w{3,}\Z", shown)
     if word is not None and text.startswith(word.group()):
         rest = text[len(word.group()) :]
         if rest[:1].isalnum():
             return rest
-    return text if otherwise is None else otherwise
+    return text
 
 
 def _worded(char: str) -> bool:
