@@ -21,7 +21,8 @@ import openai
 
 from bench.gauntlet.gateways import Endpoint
 
-TIMEOUT_S = 60.0
+TIMEOUT_S = 600.0
+"""The SDKs' own; shortened like all other waits."""
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -80,16 +81,17 @@ class Judges(msgspec.Struct):
 
     claude: anthropic.AsyncAnthropic
     gpt: openai.AsyncOpenAI
+    timeout_s: float
 
     async def hear(self, surface: str, body: dict[str, Any], *, stream: bool = True) -> Heard:
         """Ask, and return what the SDK made of it. Never raises for what the SDK raises."""
         heard, watch = Heard(headers={}, calls=[], signatures=[], turns=[]), Watch()
         token = _HEADERS.set(heard.headers)
         try:
-            async with asyncio.timeout(TIMEOUT_S):
+            async with asyncio.timeout(self.timeout_s):
                 await self._hear(surface, body, heard, watch, stream=stream)
         except TimeoutError:
-            heard.error = f"TimeoutError: nothing for {TIMEOUT_S:.0f} s"
+            heard.error = f"TimeoutError: not done after {self.timeout_s:.0f} s"
         except Exception as error:
             # Whatever an SDK raises is its verdict: errors of its own, of its HTTP library, and
             # AttributeErrors where a frame was not what it expected.
@@ -126,7 +128,7 @@ class Judges(msgspec.Struct):
 
 
 @asynccontextmanager
-async def judges(endpoint: Endpoint, retries: int = 0) -> AsyncIterator[Judges]:
+async def judges(endpoint: Endpoint, compress: float, retries: int = 0) -> AsyncIterator[Judges]:
     async def note(response: Any) -> None:
         _HEADERS.get({}).update({n.lower(): v for n, v in response.headers.items()})
 
@@ -134,7 +136,7 @@ async def judges(endpoint: Endpoint, retries: int = 0) -> AsyncIterator[Judges]:
     common: dict[str, Any] = {
         "api_key": endpoint.key,
         "max_retries": retries,
-        "timeout": TIMEOUT_S,
+        "timeout": TIMEOUT_S / compress,
         "default_headers": endpoint.headers,
     }
     async with (
@@ -149,7 +151,7 @@ async def judges(endpoint: Endpoint, retries: int = 0) -> AsyncIterator[Judges]:
             **common,
         ) as gpt,
     ):
-        yield Judges(claude, gpt)
+        yield Judges(claude, gpt, TIMEOUT_S / compress)
 
 
 async def _messages(

@@ -17,6 +17,9 @@ import msgspec
 
 from bench.gauntlet.lanes import Lane
 
+NO_MARK = "x"
+"""Stands in a model's name where Outlast is asked with the mark of the exchange."""
+
 
 class CannotRun(Exception):
     """A gateway that cannot be tried here; the message says why."""
@@ -31,6 +34,12 @@ class Endpoint(msgspec.Struct, frozen=True):
     model_prefix: str = ""
     drops_mark: bool = False
     """Asked for one model per script and place, where Outlast is asked for one per exchange."""
+
+    def named(self, model: str, mark: str) -> str:
+        """Return the model's name as this endpoint is asked for it."""
+        if self.drops_mark and model.endswith(mark):
+            model = model.removesuffix(mark) + NO_MARK
+        return self.model_prefix + model
 
 
 class Gateway(Protocol):

@@ -58,17 +58,20 @@ async def _of_surface(
     """Return a surface's cost; None where the vendor or the gateway gave no answer."""
     lane = lanes.paced(lanes.OWN[surface])
     made = [_case(surface, lane, 900 + 100 * number + turn) for turn in range(2 * RUNS + 2)]
+    vendor, through = Endpoint(stage.url("paced"), "x"), gateway.endpoint(lane)
     async with (
-        judges(Endpoint(stage.url("paced"), "x")) as straight,
-        judges(gateway.endpoint(lane)) as routed,
+        judges(vendor, options.compress) as straight,
+        judges(through, options.compress) as routed,
     ):
         # The first exchange of a client opens its connection and builds its models.
-        await asyncio.gather(_first_text(straight, made.pop()), _first_text(routed, made.pop()))
+        await asyncio.gather(
+            _first_text(straight, vendor, made.pop()), _first_text(routed, through, made.pop())
+        )
         direct: list[float] = []
         later: list[tuple[float, float]] = []
         for one, other in zip(made[:RUNS], made[RUNS:], strict=True):
             seen, first = await asyncio.gather(
-                _first_text(straight, one), _first_text(routed, other)
+                _first_text(straight, vendor, one), _first_text(routed, through, other)
             )
             word_s = first_word_tokens(other.truth(options.seed).text) / PACED_TOKENS_PER_S
             if seen is not None and first is not None:
@@ -92,6 +95,8 @@ def _case(surface: str, lane: lanes.Lane, number: int) -> Case:
     return Case(mark, 0, surface, lane, 0, words(mark, script, "en"), CHARS)
 
 
-async def _first_text(sdk: Judges, case: Case) -> float | None:
-    heard = await sdk.hear(case.surface, case.body())
+async def _first_text(sdk: Judges, endpoint: Endpoint, case: Case) -> float | None:
+    body = case.body()
+    body["model"] = endpoint.named(case.asked_model, case.mark)
+    heard = await sdk.hear(case.surface, body)
     return heard.first_text_s if not heard.error else None

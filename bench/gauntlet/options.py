@@ -30,8 +30,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     repetitions: int = 3
     """Exchanges of a script at one surface where there is no continuation to vary."""
     brownout_s: float = 40.0
-    flapping_s: float = 18.0
-    timeline_s: float = 40.0
+    flapping_s: float = 15.0
+    timeline_s: float = 30.0
     timeline_requests: int = 180
     concurrency: int = 12
     streams: int = 50

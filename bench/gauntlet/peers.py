@@ -7,28 +7,29 @@ the same time-outs as Outlast, shortened alike.
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.gauntlet import lanes, scripts
-from bench.gauntlet.gateways import CannotRun, Endpoint, Process, free_port, plain_environment
+from bench.gauntlet.gateways import (
+    NO_MARK,
+    Endpoint,
+    Process,
+    free_port,
+    plain_environment,
+)
+from bench.gauntlet.installing import home_of, install, node, npm
 from bench.gauntlet.lanes import Lane, Target
-from bench.gauntlet.options import ROOT, Options
+from bench.gauntlet.options import Options
 from bench.gauntlet.ours import FIRST_BYTE_S, STALL_S
 from bench.gauntlet.stage import Stage
 from outlast.nouns import Kind
 
-CACHE = ROOT / ".cache" / "peers"
-INSTALL_WITHIN_S = 420.0
 LITELLM = "litellm[proxy]==1.106.2"
 PORTKEY = "@portkey-ai/gateway@1.15.2"
 CCR = "@musistudio/claude-code-router@2.0.0"
-NO_MARK = "x"
-"""Stands in a model's name where Outlast is asked with the mark of the exchange."""
 
 
 class Peer:
@@ -89,29 +90,15 @@ def simple_lanes() -> list[Lane]:
     found = [lanes.timeline()]
     for first in lanes.KINDS:
         found += [lanes.own(first), lanes.own(first, "dead", "dead"), lanes.brown(first)]
-        found += [lanes.own(first, "flapping", "flap"), lanes.down(first)]
+        found += [lanes.own(first, "flapping", "flap"), lanes.down(first), lanes.paced(first)]
     return found
-
-
-async def install(command: Sequence[str], folder: Path, stamp: str) -> None:
-    """Run a package manager in `folder` unless it has done this before. Raises CannotRun."""
-    done = folder / ".installed"
-    if done.exists() and done.read_text("utf-8") == stamp:
-        return
-    process = Process(folder / "install.log")
-    print(f"  installing {stamp} into {folder.relative_to(ROOT)} (once) …", flush=True)
-    await process.start(command, dict(os.environ), folder)
-    code = await process.wait(INSTALL_WITHIN_S)
-    if code != 0:
-        raise CannotRun(f"it could not be installed: {process.output.strip()[-300:]}")
-    done.write_text(stamp, "utf-8")
 
 
 class Litellm(Peer):
     name = "litellm"
 
     async def start(self) -> None:
-        home = _home("litellm")
+        home = home_of("litellm")
         if not (home / "bin" / "python").exists():
             await install([sys.executable, "-m", "venv", str(home)], home, "an environment")
         pip = [str(home / "bin" / "python"), "-m", "pip", "install", "-q", LITELLM]
@@ -190,15 +177,15 @@ class Portkey(Peer):
     name = "portkey"
 
     async def start(self) -> None:
-        home = _home("portkey")
-        await install(_npm(PORTKEY), home, PORTKEY)
+        home = home_of("portkey")
+        await install(npm(PORTKEY), home, PORTKEY)
         port = free_port()
         only = self._folder / "loopback.cjs"
         only.write_text(_PORTKEY_PRELOAD, "utf-8")
         script = home / "node_modules/@portkey-ai/gateway/build/start-server.js"
         environment = plain_environment(NODE_OPTIONS=f"--require {only}")
         await self._process.start(
-            [_node(), str(script), f"--port={port}", "--headless"], environment, self._folder
+            [node(), str(script), f"--port={port}", "--headless"], environment, self._folder
         )
         self._url = f"http://127.0.0.1:{port}"
         self.settings = [
@@ -244,8 +231,8 @@ class Ccr(Peer):
     surfaces = ("messages",)
 
     async def start(self) -> None:
-        home = _home("ccr")
-        await install(_npm(CCR), home, CCR)
+        home = home_of("ccr")
+        await install(npm(CCR), home, CCR)
         port = free_port()
         settings = self._folder / "ccr" / ".claude-code-router"
         settings.mkdir(parents=True)
@@ -255,7 +242,7 @@ class Ccr(Peer):
         self.settings = [f"{CCR}, {len(config['Providers'])} providers; {json.dumps(shown)}"]
         environment: Mapping[str, str] = plain_environment(HOME=str(self._folder / "ccr"))
         script = home / "node_modules/@musistudio/claude-code-router/dist/cli.js"
-        await self._process.start([_node(), str(script), "start"], environment, self._folder)
+        await self._process.start([node(), str(script), "start"], environment, self._folder)
         self._url = f"http://127.0.0.1:{port}"
         await self._process.until(f"{self._url}/health", 30, {"x-api-key": "test"})
 
@@ -283,27 +270,6 @@ class Ccr(Peer):
 
     def endpoint(self, lane: Lane) -> Endpoint:
         return Endpoint(self._url, "test", model_prefix=f"{lane.name},", drops_mark=True)
-
-
-def _home(name: str) -> Path:
-    home = CACHE / name
-    home.mkdir(parents=True, exist_ok=True)
-    return home
-
-
-def _node() -> str:
-    found = shutil.which("node")
-    if found is None:
-        raise CannotRun("node is not installed")
-    return found
-
-
-def _npm(package: str) -> list[str]:
-    found = shutil.which("npm")
-    if found is None:
-        raise CannotRun("npm is not installed")
-    quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
-    return [found, "install", "--prefix", ".", *quiet, package]
 
 
 ALL: dict[str, type[Peer]] = {"litellm": Litellm, "portkey": Portkey, "ccr": Ccr}

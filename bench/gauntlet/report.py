@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,7 +14,7 @@ from bench.gauntlet.holding import TOLERANCE_WORDS, Cost
 from bench.gauntlet.results import Healthy, Result, Sum, add
 from bench.gauntlet.scripts import BY_NUMBER
 
-ROWS_KEPT = 200
+ROWS_KEPT = 60
 """Exchanges that fell short and are kept in the JSON one by one, for each gateway."""
 
 
@@ -104,6 +105,7 @@ def late(holding: Iterable[Cost]) -> list[str]:
 def show(report: Report, console: Console) -> None:
     """Print the tables, the settings of all, and what fell short."""
     console.print(_main_table(report))
+    console.print(_times_table(report))
     console.print(_damage_table(report))
     for cost in report.holding:
         console.print(
@@ -127,16 +129,22 @@ def show(report: Report, console: Console) -> None:
 
 
 def _main_table(report: Report) -> Table:
-    table = Table(
-        title="came home whole / exchanges (× a healthy run's time to first text / gap)",
-        title_justify="left",
-    )
+    return _by_script(report, "came home whole / exchanges", _cell)
+
+
+def _times_table(report: Report) -> Table:
+    title = "time to first text / largest gap, × that of a healthy run through the same gateway"
+    return _by_script(report, title, _times_of)
+
+
+def _by_script(report: Report, title: str, cell: Callable[[Sum | None], str]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("script", no_wrap=True)
     for name in report.gateways:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in report.scripts:
-        title = f"{row['script']:>2} {row['title']}"
-        table.add_row(title, *(_cell(row["gateways"].get(name)) for name in report.gateways))
+        words = f"{row['script']:>2} {row['title']}"
+        table.add_row(words, *(cell(row["gateways"].get(name)) for name in report.gateways))
     return table
 
 
@@ -144,10 +152,13 @@ def _cell(found: Sum | None) -> str:
     if found is None:
         return "–"
     style = "green" if found.whole == found.exchanges else "red" if not found.whole else "yellow"
-    times = ""
-    if found.first_text_ratio is not None and found.gap_ratio is not None:
-        times = f" [dim]{_times(found.first_text_ratio)}/{_times(found.gap_ratio)}[/dim]"
-    return f"[{style}]{found.whole}/{found.exchanges}[/{style}]{times}"
+    return f"[{style}]{found.whole}/{found.exchanges}[/{style}]"
+
+
+def _times_of(found: Sum | None) -> str:
+    if found is None or found.first_text_ratio is None or found.gap_ratio is None:
+        return "–"
+    return f"{_times(found.first_text_ratio)}/{_times(found.gap_ratio)}"
 
 
 def _times(ratio: float) -> str:
@@ -161,7 +172,7 @@ _DAMAGE = (
     ("completed, but garbled", "garbled"),
     ("torn tool calls handed over", "torn_calls"),
     ("sentences said twice", "duplicated"),
-    ("forged thinking", "forged"),
+    ("thinking without its vendor's signature", "forged"),
     ("turns ended after whole calls", "finished_early"),
     ("failures booked as success", "wrong_success"),
 )
@@ -171,6 +182,7 @@ def _damage_table(report: Report) -> Table:
     table = Table(
         title="scripts 1 to 16 together",
         title_justify="left",
+        box=box.SIMPLE_HEAD,
     )
     table.add_column("")
     for name in report.gateways:

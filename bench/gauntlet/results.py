@@ -57,7 +57,7 @@ class Sum(msgspec.Struct, frozen=True):
     """Median time to first text, as a multiple of a healthy run's; None: nobody saw text."""
     gap_ratio: float | None
     wasted: float | None
-    """Output tokens that vendors sent and nobody needed, per token that was needed."""
+    """Output tokens that vendors sent beyond those that came home, per token of these."""
 
 
 class Healthy(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ def add(results: Sequence[Result], healthy: dict[tuple[str, str], Healthy]) -> S
         return sum(what(one.judgement) for one in results)
 
     needed = sum(one.tokens_needed for one in results if one.judgement.whole)
-    sent = sum(one.tokens_sent for one in results if one.judgement.whole)
+    sent = sum(one.tokens_sent for one in results if one.tokens_needed)
     return Sum(
         exchanges=len(results),
         completed=count(lambda j: j.completed),
@@ -139,7 +139,7 @@ def shortfalls(results: Sequence[Result]) -> list[str]:
         ("failures booked as successes", lambda j: j.wrong_success),
         ("sentences said twice", lambda j: j.duplicated),
         ("sentences lost in what the SDK took for a success", lambda j: j.lost),
-        ("thinking blocks with a forged signature", lambda j: j.forged),
+        ("thinking blocks without the signature of their vendor", lambda j: j.forged),
     )
     for words, count in promises:
         if total := sum(count(one.judgement) for one in ours):

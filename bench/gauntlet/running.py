@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +18,6 @@ from bench.gauntlet.clients import Call, Heard, Judges, arguments_of, judges
 from bench.gauntlet.gateways import Endpoint, Gateway
 from bench.gauntlet.judging import booked_ok, judge
 from bench.gauntlet.options import Options
-from bench.gauntlet.peers import NO_MARK
 from bench.gauntlet.results import Result
 from bench.gauntlet.stage import Served, Stage, calibrate, sent_tokens
 from outlast.simulator.truth import is_signed
@@ -97,7 +95,7 @@ class Runner:
     async def _ask(self, case: Case, body: dict[str, Any] | None = None) -> Asked:
         endpoint = self._gateway.endpoint(case.lane)
         asked = body or case.body()
-        asked["model"] = endpoint.model_prefix + _named(asked["model"], endpoint)
+        asked["model"] = endpoint.named(asked["model"], case.mark)
         sdk = await self._judges(endpoint)
         heard = await sdk.hear(case.surface, asked, stream=case.stream)
         self._tick(case)
@@ -107,7 +105,7 @@ class Runner:
         """One pair of SDKs for each endpoint, until the runner is closed."""
         key = msgspec.json.encode(endpoint)
         if key not in self._lent:
-            made = judges(endpoint, self._retries)
+            made = judges(endpoint, self._options.compress, self._retries)
             self._lent[key] = await self._stack.enter_async_context(made)
         return self._lent[key]
 
@@ -169,15 +167,9 @@ class Runner:
             took_s=heard.took_s,
             asked=tuple(one.vendor for one in served),
             tokens_sent=sent_tokens(served, self._bytes_per_token),
-            tokens_needed=truth.usage.output,
+            tokens_needed=truth.usage.output if known else 0,
             ledger=in_a_line(receipt) if fell_short else "",
         )
-
-
-def _named(model: str, endpoint: Endpoint) -> str:
-    if not endpoint.drops_mark:
-        return model
-    return re.sub(r"-q\d{5}$", f"-{NO_MARK}", model)
 
 
 def _loosely(case: Case, served: Sequence[Served]) -> bool:

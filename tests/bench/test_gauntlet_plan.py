@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from bench.gauntlet import cases, lanes, ours, peers, scripts, traffic
+from bench.gauntlet.gateways import NO_MARK
 from bench.gauntlet.options import QUICK, Options, parse
 from bench.gauntlet.stage import Stage, cast
 
@@ -137,5 +138,5 @@ def test_the_configuration_written_for_outlast_is_one_that_it_takes(tmp_path: Pa
 def test_peers_are_configured_for_every_name_that_they_are_asked_for() -> None:
     known = {name for lane in peers.simple_lanes() for name in peers.asked(lane, Options())}
     for case in cases.simple(Options()):
-        name = case.asked_model.removesuffix(case.mark) + peers.NO_MARK
+        name = case.asked_model.removesuffix(case.mark) + NO_MARK
         assert name in known, name
