@@ -143,6 +143,25 @@ def test_an_answer_may_break_more_than_once() -> None:
     assert legal(driver.said)
 
 
+def test_who_did_not_break_goes_on_before_who_did() -> None:
+    """Two that break in turn must not keep a third from being asked."""
+    driver = Driver(exchange("a", "b", "c"))
+    for piece in ("one ", "two "):
+        driver.feed(head)
+        driver.sends(START + TEXT_START + words(piece))
+        driver.feed(cut)
+    assert opened(driver) == ["a", "b", "c"]
+
+
+def test_the_embedded_model_goes_on_before_who_broke_twice() -> None:
+    driver = Driver(exchange("a", candidate("local", Kind.LOCAL)))
+    for piece in ("one ", "two "):
+        driver.feed(head)
+        driver.sends(START + TEXT_START + words(piece))
+        driver.feed(cut)
+    assert opened(driver) == ["a", "a", "local"]
+
+
 def test_the_only_upstream_is_asked_again() -> None:
     driver = Driver(exchange("a"))
     driver.feed(head)

@@ -31,6 +31,7 @@ SHOWN = "The sea is wide. It holds more water than all rivers "
 
 HABITS = [
     ("starts again after one word", "The ", "The sea is wide.", "sea is wide."),
+    ("starts again inside a Japanese word", "エンジ", "エンジン簡単", "ン簡単"),
     ("goes on with a longer word", "The", "Then came the sea.", " Then came the sea."),
     ("goes on", SHOWN, "together, and it is salty.", "together, and it is salty."),
     ("repeats the last words", SHOWN, "than all rivers together.", "together."),

@@ -112,6 +112,8 @@ class Exchange:
         self._mid_word = False
         self._going_on: Going | None = None
         self._resumptions = 0
+        self._broken: list[str] = []
+        """Who broke off in sight of the client, once for each time."""
         self.done = False
 
     # -- the interface --------------------------------------------------------------------------
@@ -370,7 +372,8 @@ class Exchange:
                 self._going_on = Going(
                     candidate, verdict, decision, mid_word=self._mid_word, stops=stops
                 )
-                self._left = again(self._plan.candidates, candidate)
+                self._broken.append(candidate.name)
+                self._left = again(self._plan.candidates, self._broken)
                 self._tried = [(candidate, verdict)]
                 return self._next(now)
             case _:
@@ -453,7 +456,9 @@ class Exchange:
         return commands
 
     def _others(self, racer: Racer) -> list[Candidate]:
-        return [c for c in again(self._plan.candidates, racer.candidate) if c != racer.candidate]
+        name = racer.candidate.name
+        listed = again(self._plan.candidates, [*self._broken, name])
+        return [candidate for candidate in listed if candidate.name != name]
 
     def _due(self) -> float:
         return min(racer.due() for racer in self._racers.values())

@@ -135,16 +135,17 @@ def notice(asked: Asked, candidate: Candidate, broken: Candidate) -> str:
     return words.format(broken=broken.model, model=candidate.model)
 
 
-def again(candidates: Sequence[Candidate], broken: Candidate) -> list[Candidate]:
-    """Return whom to ask to go on, best first.
+def again(candidates: Sequence[Candidate], broken: Sequence[str]) -> list[Candidate]:
+    """Return whom to ask to go on, best first. `broken`: names of those that broke off in sight.
 
-    Others before the one that broke, which may only have lost a connection and is the same
-    model; what is on this machine last.
+    Those who did not come first. Who broke once may only have lost a connection, and is the model
+    that was asked for: before the embedded one. Who broke twice comes after it.
     """
 
     def rank(candidate: Candidate) -> int:
+        times = broken.count(candidate.name)
         if candidate.kind is Kind.LOCAL:
-            return 2
-        return 1 if candidate.name == broken.name else 0
+            return 2 + times
+        return times if times < 2 else times + 1
 
     return sorted(candidates, key=rank)

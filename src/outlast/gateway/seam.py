@@ -171,7 +171,8 @@ def _whole_start(shown: str, text: str) -> int:
     start, body = shown.strip(), text.lstrip()
     if not start or len(start) >= 2 * OVERLAP_CHARS or not body.startswith(start):
         return 0
-    if start[-1].isalnum() and body[len(start) : len(start) + 1].isalnum():
+    after = body[len(start) : len(start) + 1]
+    if _worded(start[-1]) and after and _worded(after):
         return 0
     cut = len(text) - len(body) + len(start)
     spaces = len(shown) - len(shown.rstrip())
