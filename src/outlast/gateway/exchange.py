@@ -51,7 +51,7 @@ from outlast.gateway.events import (
     Warm,
 )
 from outlast.gateway.gaps import Gaps
-from outlast.gateway.going import Going, Prepare, again
+from outlast.gateway.going import Going, Prepare, again, against
 from outlast.gateway.holding import HoldPolicy, Unit
 from outlast.gateway.leg import Broken, Leg, broke
 from outlast.gateway.limits import RetryBudget
@@ -374,7 +374,7 @@ class Exchange:
                 )
                 self._broken.append(candidate.name)
                 self._left = again(self._plan.candidates, self._broken)
-                self._tried = [(candidate, verdict)]
+                self._tried = against(candidate, verdict, self._left)
                 return self._next(now)
             case _:
                 return self._end_broken(candidate, verdict, now)

@@ -149,3 +149,17 @@ def again(candidates: Sequence[Candidate], broken: Sequence[str]) -> list[Candid
         return times if times < 2 else times + 1
 
     return sorted(candidates, key=rank)
+
+
+def against(
+    candidate: Candidate, verdict: Verdict, left: Sequence[Candidate]
+) -> list[tuple[Candidate, Verdict]]:
+    """Return what a break holds against the others that share something with who broke off.
+
+    A lost connection holds nothing against its own provider where only the embedded model could
+    go on instead: it may have been the connection alone.
+    """
+    elsewhere = any(c.kind is not Kind.LOCAL and c.provider != candidate.provider for c in left)
+    if verdict.outcome is Outcome.BROKEN_STREAM and not elsewhere:
+        return []
+    return [(candidate, verdict)]
