@@ -253,7 +253,7 @@ def test_each_call_has_a_reader_of_its_own() -> None:
         (b"{", "not valid JSON"),
         (b"\xff", "not valid JSON"),
         (b"[]", "must be a JSON object"),
-        (b'{"model":"public","x":' + b"[" * 5000 + b"]" * 5000 + b"}", "nested too deeply"),
+        (b'{"model":"public","x":' + b"[" * 200_000 + b"]" * 200_000 + b"}", "nested too deeply"),
         (b'{"model": "public", "messages": 5, "max_tokens": 1}', "messages"),
     ],
 )
