@@ -13,7 +13,7 @@ from outlast.gateway.resuming import Continue, Restart
 from outlast.gateway.routing import degraded
 from outlast.gateway.splicer import Misfit, Splicer
 from outlast.gateway.transcript import Transcript
-from outlast.nouns import Candidate, Degraded, Format, Kind, Outcome, Scope
+from outlast.nouns import Candidate, Degraded, Kind, Outcome, Scope
 from outlast.outcome import Verdict
 from outlast.wire.canon import BadRequest, Request
 from outlast.wire.stream import AnswerEvent
@@ -97,12 +97,9 @@ class Going:
         Raises Broken where the continuation does not join.
         """
         if self._splicer is None:
-            host = degraded(candidate, self.candidate) in {Degraded.NONE, Degraded.OTHER_HOST}
-            exact = self._ability.how != "instruct"
             self._splicer = Splicer(
                 transcript,
                 self._ability.how or "instruct",
-                same_block=exact or host or asked.format is not Format.ANTHROPIC,
                 mid_word=self._mid_word,
                 stops=self._stops,
                 notice=notice(asked, candidate, self.candidate),

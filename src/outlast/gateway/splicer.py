@@ -1,8 +1,9 @@
 """A second voice's events, made to go on where the first broke off. Pure.
 
 The second attempt is a whole answer of its own: with a start, blocks from zero, an end. What
-comes out has no second start, goes on in the open text block where that is honest, numbers its
-blocks after those that were shown, and passes its first text through the seam filter.
+comes out has no second start, goes on in the open text block (`claude -p` prints the last block
+alone: a second one would cost its reader the first half), numbers its blocks after those that were
+shown, and passes its first text through the seam filter.
 """
 
 from __future__ import annotations
@@ -36,7 +37,6 @@ class Splicer:
         transcript: Transcript,
         how: Continuation,
         *,
-        same_block: bool,
         mid_word: bool = False,
         stops: tuple[str, ...] = (),
         notice: str = "",
@@ -48,7 +48,7 @@ class Splicer:
         self._notice = notice
         self._notice_at = self._next
         self._next += bool(notice)
-        joins = same_block and not notice
+        joins = not notice
         if self._opened is not None and not (self._opened.kind == "text" and joins):
             self._closing = [BlockStop(self._opened.index)]
             self._opened = None
