@@ -167,7 +167,7 @@ class Exchange:
                     return self._broke(racer, Broken(classify_fault(fault)), now)
         except Broken as broken:
             return self._failed(racer, broken, now)
-        except (MalformedFrame, ValueError) as error:
+        except (MalformedFrame, ValueError, KeyError) as error:
             return self._failed(racer, broke("malformed", str(error)[:200]), now)
 
     def _flush_later(self, racer: Racer, now: float) -> list[Command]:
