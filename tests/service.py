@@ -15,6 +15,7 @@ from outlast.app import Server, Service, running, uvicorn_config
 from outlast.config import (
     CandidateSettings,
     LocalSettings,
+    ObservatorySettings,
     RouteSettings,
     ServerSettings,
     Settings,
@@ -56,6 +57,7 @@ def settings(
     *,
     timeouts: TimeoutSettings | None = None,
     server: ServerSettings | None = None,
+    observatory: ObservatorySettings | None = None,
     **more: object,
 ) -> Settings:
     port = free_port()
@@ -66,6 +68,8 @@ def settings(
         local=LocalSettings(enabled=False),
         upstreams={u.name: u for u in upstreams},
         routes=tuple(routes),
+        # Nothing is asked of the world unless a test wants it.
+        observatory=observatory or ObservatorySettings(feeds=False, probes=False),
         **more,  # type: ignore[arg-type]
     )
 

@@ -130,13 +130,25 @@ class Observation(msgspec.Struct, frozen=True):
     source: str
     """attempt · probe · report · notice"""
     component: str
-    """`upstream/model` for attempts."""
+    """A Component's name; `upstream/model` for an attempt as the exchange makes it."""
     outcome: Outcome
     scope: Scope = Scope.NONE
     latency_s: float = 0.0
     weight: float = 1.0
     evidence: str = ""
     """What was seen, in a few words without secrets or content: `HTTP 529 overloaded_error`."""
+    id: str = ""
+    """Unique: what is stored twice under one id is stored once."""
+    upstream: str = ""
+    """Attempts and probes: through which of our upstreams."""
+    region: str = ""
+    """Where from: a report's region if it was given, a probe's vantage point."""
+    network: str = ""
+    """Whose votes are one: a report's network or autonomous system, a probe's vantage point."""
+    reporter: str = ""
+    """Reports: a keyed hash that changes with the day; never an address."""
+    symptom: str = ""
+    """Reports: errors · slow · login · cut_off · wrong · other. Probes: what was tried."""
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -192,3 +204,216 @@ class Receipt(msgspec.Struct, frozen=True):
     """Request fields without an equivalent at the serving upstream."""
     error: str = ""
     resumptions: tuple[Resumption, ...] = ()
+
+
+class Surface(StrEnum):
+    """What of a provider people use; it fails apart from the others."""
+
+    WEB = "web"
+    MOBILE = "mobile"
+    API = "api"
+    CODE = "code"
+    LOGIN = "login"
+
+
+class Component(msgspec.Struct, frozen=True, order=True):
+    """A thing with a status: provider × surface × model × region, or one of our own upstreams.
+
+    Its name is `provider/surface`, then `/model`, then `@region`, where they are known:
+    `anthropic/api/claude-opus-4-8@eu`. Our own upstreams are `outlast/upstream/NAME`.
+    """
+
+    provider: str
+    surface: str
+    """A Surface, or `upstream`."""
+    model: str = ""
+    region: str = ""
+
+    @property
+    def name(self) -> str:
+        model = f"/{self.model}" if self.model else ""
+        region = f"@{self.region}" if self.region else ""
+        return f"{self.provider}/{self.surface}{model}{region}"
+
+    @property
+    def whole(self) -> Component:
+        """The surface that this is a part of: without model and region."""
+        return Component(self.provider, self.surface)
+
+    @classmethod
+    def parse(cls, name: str) -> Component:
+        """Raises ValueError for what is not a component's name."""
+        rest, _, region = name.partition("@")
+        provider, _, rest = rest.partition("/")
+        surface, _, model = rest.partition("/")
+        if not provider or not surface:
+            raise ValueError(f"{name!r} is no component: provider/surface[/model][@region].")
+        return cls(provider, surface, model, region)
+
+
+class Status(StrEnum):
+    """A component's status, in Statuspage's words, which readers and programs know."""
+
+    OPERATIONAL = "operational"
+    DEGRADED = "degraded_performance"
+    PARTIAL = "partial_outage"
+    MAJOR = "major_outage"
+    MAINTENANCE = "under_maintenance"
+
+    @property
+    def rank(self) -> int:
+        """How bad: 0 operational and maintenance, 3 major."""
+        return {"degraded_performance": 1, "partial_outage": 2, "major_outage": 3}.get(self, 0)
+
+
+class Suspicion(StrEnum):
+    """How far evidence has come (Redis Sentinel's words: subjectively and objectively down)."""
+
+    NONE = "none"
+    S_DOWN = "s_down"
+    """One kind of evidence: "suspected"."""
+    O_DOWN = "o_down"
+    """Two independent kinds or more: "confirmed"."""
+
+
+class Stage(StrEnum):
+    """Where an incident is in its life."""
+
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+
+
+class Impact(StrEnum):
+    """An incident's worst effect, in Statuspage's words."""
+
+    NONE = "none"
+    MINOR = "minor"
+    MAJOR = "major"
+    CRITICAL = "critical"
+
+
+class NoticeUpdate(msgspec.Struct, frozen=True):
+    """One entry of a notice, in the vendor's time and words."""
+
+    at: float
+    stage: str
+    body: str
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """An item of a vendor's status feed, as we fetched it. *Incident* is our own word."""
+
+    provider: str
+    feed: str
+    id: str
+    """The vendor's."""
+    kind: str
+    """incident · maintenance · status"""
+    title: str
+    stage: str = ""
+    """investigating · identified · monitoring · resolved · scheduled · in_progress · completed"""
+    impact: str = ""
+    components: tuple[tuple[str, str], ...] = ()
+    """The vendor's name of a component, and a Status."""
+    updates: tuple[NoticeUpdate, ...] = ()
+    """The newest last."""
+    started_at: float = 0.0
+    resolved_at: float | None = None
+    scheduled_for: float | None = None
+    scheduled_until: float | None = None
+    url: str = ""
+    fetched_at: float = 0.0
+    """Our time: vendors rewrite theirs."""
+    version: str = ""
+    """A hash of the content."""
+    edited: bool = False
+    """Whether an earlier version said something else about the past."""
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What one kind of evidence says of a component at a moment, with figures to show."""
+
+    kind: str
+    """traffic · probe · report · notice"""
+    at: float
+    log_odds: float
+    """What it adds for (above 0) or against (below 0) an outage, in nats, before decay."""
+    statistic: float = 0.0
+    threshold: float = 0.0
+    """What its test reached, and what it alarms at; 0 where there is no test."""
+    failures: float = 0.0
+    total: float = 0.0
+    since_at: float = 0.0
+    """When what it shows began, as far as it can tell; 0: it cannot."""
+    detail: str = ""
+    """In a few words, without secrets or content."""
+
+
+class ComponentState(msgspec.Struct, frozen=True):
+    """What we say of a component: pages show it, the router hears it."""
+
+    component: str
+    status: Status
+    suspicion: Suspicion
+    probability: float
+    """Of an outage, 0 to 1."""
+    since_at: float
+    """Since when this status holds."""
+    at: float
+    """When it was last looked at."""
+    evidence: tuple[Evidence, ...] = ()
+    contradiction: str = ""
+    """Empty, or whom the evidence contradicts: `vendor_says_fine`, `vendor_says_down`."""
+    error_share: tuple[float, float, float] = (0.0, 0.0, 1.0)
+    """Of the last minutes: estimate, low and high end of the 95 % interval."""
+    incident: str = ""
+    """The open incident it belongs to; empty without one."""
+
+
+class Update(msgspec.Struct, frozen=True):
+    """One entry of an incident's history. Nothing of it is ever changed or taken out."""
+
+    at: float
+    kind: str
+    """opened · confirmed · extended · changed · monitoring · relapsed · resolved · vendor ·
+    cause · merged · annotated · corrected · retracted"""
+    stage: Stage
+    text: dict[str, str]
+    """In words, by language: `en`, `fr`."""
+    by: str = "outlast"
+    """`outlast`, or the operator's name."""
+    evidence: tuple[Evidence, ...] = ()
+    components: tuple[str, ...] = ()
+    corrects: int | None = None
+    """The number of the update that this one corrects or retracts."""
+
+
+class Incident(msgspec.Struct, frozen=True):
+    """One outage, from its first suspicion to its end, relapses included."""
+
+    id: str
+    provider: str
+    opened_at: float
+    started_at: float
+    """When it began, as far as the evidence tells; before `opened_at`."""
+    stage: Stage
+    impact: Impact
+    suspicion: Suspicion
+    """The furthest it has come: an incident that was never confirmed says so."""
+    components: dict[str, Status]
+    """Every component that it has reached, with its worst status."""
+    title: dict[str, str]
+    updates: tuple[Update, ...] = ()
+    resolved_at: float | None = None
+    relapses: int = 0
+    previous: str = ""
+    """The incident that this one follows, where it came back after the end."""
+    merged_into: str = ""
+    cause: str = "unknown"
+    cause_evidence: tuple[str, ...] = ()
+    cause_confirmed_by: str = ""
+    notices: tuple[str, ...] = ()
+    """The vendor's notices about it: `feed/id`."""
+    retracted: bool = False

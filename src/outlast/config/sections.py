@@ -302,3 +302,147 @@ class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
     retention_days: Annotated[
         int, Meta(ge=1, le=3650, description="How long receipts are kept.")
     ] = 30
+
+
+class ObservatorySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is watched, and how: traffic, probes, people's reports and vendors' notices."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Whether anything is watched beyond breakers.", extra=RESTART),
+    ] = True
+    providers: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Providers to watch besides those of the upstreams: `anthropic`, `openai`.",
+            extra=RESTART,
+        ),
+    ] = ()
+    feeds: Annotated[
+        bool, Meta(description="Whether vendors' status feeds are read.", extra=RESTART)
+    ] = True
+    feed_urls: Annotated[
+        dict[str, str],
+        Meta(
+            description="Further feeds, or other addresses of known ones: provider = address. The "
+            "format is found out.",
+            extra=RESTART,
+        ),
+    ] = msgspec.field(default_factory=dict)
+    feed_every_s: Annotated[
+        float,
+        Meta(
+            ge=60,
+            le=86_400,
+            description="Between two looks at a feed; more often while something is suspected. "
+            "Vendors turn away those who ask too often.",
+            extra=RESTART,
+        ),
+    ] = 900.0
+    probes: Annotated[
+        bool,
+        Meta(description="Whether providers and upstreams are tried on a schedule.", extra=RESTART),
+    ] = True
+    probe_every_s: Annotated[
+        float,
+        Meta(
+            ge=10,
+            le=86_400,
+            description="Between two probes of one thing; more often while it is suspected.",
+            extra=RESTART,
+        ),
+    ] = 300.0
+    probe_tokens_per_day: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=100_000_000,
+            description="Tokens that probes may use in a day, over all upstreams; 0: only probes "
+            "that cost none.",
+            extra=RESTART,
+        ),
+    ] = 50_000
+    vantage: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            description="Name of the place that this service probes from, as readers see it.",
+            extra=RESTART,
+        ),
+    ] = ""
+    peers: Annotated[
+        dict[str, str],
+        Meta(
+            description="Other Outlasts that our probes' results are sent to, and whose results "
+            "we take: name = address. Both sides need `peer_secret_file`.",
+            extra=RESTART,
+        ),
+    ] = msgspec.field(default_factory=dict)
+    peer_secret_file: Annotated[
+        str,
+        Meta(description="File with the secret that peers share; 32 signs or more.", extra=RESTART),
+    ] = ""
+    reports: Annotated[
+        bool, Meta(description="Whether anyone may report what works and what does not.")
+    ] = True
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            description="Networks of the proxies in front of the service (`10.0.0.0/8`), whose "
+            "`x-forwarded-for` is believed.",
+            extra=RESTART,
+        ),
+    ] = ()
+    asn_file: Annotated[
+        str,
+        Meta(
+            description="Table of networks and their autonomous systems, lines of "
+            "`first address,last address,number`. Without it reports are capped by larger "
+            "networks instead.",
+            extra=RESTART,
+        ),
+    ] = ""
+    false_alarms_per_month: Annotated[
+        float,
+        Meta(
+            gt=0,
+            le=100,
+            description="How many false suspicions a month are accepted for each stream of "
+            "evidence; fewer means later.",
+            extra=RESTART,
+        ),
+    ] = 0.1
+    retention_days: Annotated[
+        int, Meta(ge=1, le=3650, description="How long single observations are kept.")
+    ] = 14
+    rollup_days: Annotated[
+        int, Meta(ge=1, le=36_500, description="How long sums by hour and day are kept.")
+    ] = 800
+    operator_token_file: Annotated[
+        str,
+        Meta(
+            description="File with the operators' token. Empty: `operator-token` in the data "
+            "folder, made at the first start.",
+            extra=RESTART,
+        ),
+    ] = ""
+    private_webhooks: Annotated[
+        bool,
+        Meta(description="Whether webhooks may go to addresses of private networks."),
+    ] = False
+
+
+class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How e-mail leaves; without a host none does."""
+
+    host: Annotated[str, Meta(description="SMTP server.", extra=RESTART)] = ""
+    port: Annotated[int, Meta(ge=1, le=65535, description="Its port.", extra=RESTART)] = 587
+    security: Annotated[
+        Literal["starttls", "tls", "none"],
+        Meta(description="How the connection is kept private.", extra=RESTART),
+    ] = "starttls"
+    username: Annotated[str, Meta(description="Name to log in with.", extra=RESTART)] = ""
+    password_file: Annotated[
+        str, Meta(description="File that holds the password, and nothing else.", extra=RESTART)
+    ] = ""
+    sender: Annotated[str, Meta(description="Address that mails come from.", extra=RESTART)] = ""

@@ -16,6 +16,8 @@ from outlast.config.places import (
 from outlast.config.sections import (
     BreakerSettings,
     LocalSettings,
+    MailSettings,
+    ObservatorySettings,
     RetrySettings,
     ServerSettings,
     StoreSettings,
@@ -27,6 +29,8 @@ __all__ = [
     "BreakerSettings",
     "CandidateSettings",
     "LocalSettings",
+    "MailSettings",
+    "ObservatorySettings",
     "RetrySettings",
     "RouteSettings",
     "Secret",
@@ -47,6 +51,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry: RetrySettings = RetrySettings()
     local: LocalSettings = LocalSettings()
     store: StoreSettings = StoreSettings()
+    observatory: ObservatorySettings = ObservatorySettings()
+    mail: MailSettings = MailSettings()
     upstreams: dict[str, UpstreamSettings] = msgspec.field(default_factory=dict)
     routes: tuple[RouteSettings, ...] = ()
     path: Path | None = None
@@ -101,5 +107,7 @@ SECTIONS: dict[str, type[msgspec.Struct]] = {
     "retry": RetrySettings,
     "local": LocalSettings,
     "store": StoreSettings,
+    "observatory": ObservatorySettings,
+    "mail": MailSettings,
 }
 """The tables that may also be set by environment variable, in the order they are documented."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import inspect, text
 
+from outlast.store import observatory_steps
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -119,7 +121,14 @@ def _3_resumptions(connection: Connection) -> None:
     )
 
 
-STEPS: Sequence[Step] = (_1_exchanges_and_attempts, _2_keys, _3_resumptions)
+STEPS: Sequence[Step] = (
+    _1_exchanges_and_attempts,
+    _2_keys,
+    _3_resumptions,
+    observatory_steps.observations_and_rollups,
+    observatory_steps.notices_and_incidents,
+    observatory_steps.subscriptions_and_deliveries,
+)
 
 
 def version(connection: Connection) -> int:
