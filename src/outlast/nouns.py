@@ -377,8 +377,8 @@ class Update(msgspec.Struct, frozen=True):
 
     at: float
     kind: str
-    """opened · confirmed · extended · changed · monitoring · relapsed · resolved · vendor ·
-    cause · merged · annotated · corrected · retracted"""
+    """opened · confirmed · extended · changed · contradiction · monitoring · relapsed ·
+    resolved · vendor · cause · merged · annotated · corrected · retracted"""
     stage: Stage
     text: dict[str, str]
     """In words, by language: `en`, `fr`."""
