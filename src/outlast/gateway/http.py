@@ -26,11 +26,12 @@ from outlast.gateway.events import Observe
 from outlast.gateway.exchange import Exchange
 from outlast.gateway.metrics import Metrics
 from outlast.gateway.prepare import LocalPrepare, Preparer
-from outlast.gateway.pump import Pump
+from outlast.gateway.pump import Client, Pump
 from outlast.gateway.routing import find_route, nearest
 from outlast.gateway.speaker import Speaker
 from outlast.gateway.state import GatewayState
 from outlast.gateway.surfaces import COUNT_TOKENS, SURFACES, Surface
+from outlast.gateway.transcript import Transcript
 from outlast.gateway.transport import Transport
 from outlast.nouns import Allow, Format, Kind, Receipt
 from outlast.wire.canon import BadRequest
@@ -194,13 +195,28 @@ class Gateway:
         plan = state.plan(asked, route, now, prompt_tokens=prompt_tokens)
         if not surface.translates:
             plan = _only_native(plan, surface)
-        preparer = Preparer(asked, state.settings, surface.codecs, self._local)
         if surface.path == COUNT_TOKENS and not plan.candidates:
-            await client.reply(self._estimate(preparer, asked))
+            await client.reply(self._estimate(self._preparer(surface, asked), asked))
             return
         if not plan.candidates:
             error, headers = verdicts.exhausted(asked.format, (), 0)
             raise Refused(error, headers)
+        await self.run(surface, client, asked, plan, self._observe)
+
+    async def run(
+        self,
+        surface: Surface,
+        client: Client,
+        asked: Asked,
+        plan: Plan,
+        on_observe: Callable[[Observe], None],
+    ) -> Transcript:
+        """Run one exchange to its end, whoever asks: return what the client was told.
+
+        `on_observe` gets what each attempt showed; the receipt is settled in any case.
+        """
+        state = self.state
+        preparer = self._preparer(surface, asked)
         codec = surface.codecs[asked.format]
         speaker = Speaker(codec, preparer.writer_request, int(asked.at))
         exchange = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
@@ -209,10 +225,14 @@ class Gateway:
             self._transport,
             client,
             self._clock,
-            on_observe=self._observe,
+            on_observe=on_observe,
             on_settle=self._settle,
         )
         await pump.run()
+        return speaker.transcript
+
+    def _preparer(self, surface: Surface, asked: Asked) -> Preparer:
+        return Preparer(asked, self.state.settings, surface.codecs, self._local)
 
     def _estimate(self, preparer: Preparer, asked: Asked) -> Reply:
         """A count that nobody but us can make: near, and said to be an estimate."""
@@ -228,9 +248,13 @@ class Gateway:
         return Reply(200, headers, msgspec.json.encode({"input_tokens": tokens}))
 
     def _observe(self, observed: Observe) -> None:
+        self.learn(observed)
+        self._publish(observed)
+
+    def learn(self, observed: Observe) -> None:
+        """Let breakers, connectivity and metrics know how an attempt ended."""
         self.state.observe(observed, self._clock.monotonic())
         self.metrics.observe(observed)
-        self._publish(observed)
 
     def _settle(self, receipt: Receipt) -> None:
         self._record(receipt)
