@@ -187,7 +187,7 @@ class Incidents:
         before = set(home.incident.components)
         was_over = home.incident.stage in {Stage.MONITORING, Stage.RESOLVED}
         include(home, starting)
-        home.spread_at = now
+        home.spread_at = home.changed_at = now
         if was_over:
             count = home.incident.relapses + 1
             move(
