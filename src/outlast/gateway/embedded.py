@@ -9,10 +9,11 @@ from contextlib import AsyncExitStack
 import aiohttp
 
 from outlast.gateway.asked import Prepared
-from outlast.gateway.transport import Answer, HttpAnswer, NetworkFault, fault_of
+from outlast.gateway.transport import Answer, HttpAnswer, NetworkFault
 from outlast.local.service import LocalModel
 from outlast.local.slots import Busy
 from outlast.local.state import Failed, Starting
+from outlast.network import fault_of
 from outlast.nouns import Candidate
 from outlast.outcome import Fault
 from outlast.wire.canon import BadRequest, Request

@@ -7,10 +7,8 @@ are never followed, proxies and cookies of the environment never used, bodies ne
 from __future__ import annotations
 
 import contextlib
-import errno
-import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -20,8 +18,9 @@ from yarl import URL
 
 from outlast.config import Settings, UpstreamSettings
 from outlast.gateway.asked import Prepared
+from outlast.network import fault_of, tls_context
 from outlast.nouns import Candidate, Kind
-from outlast.outcome import Fault, FaultKind
+from outlast.outcome import Fault
 
 HEAD_LIMIT_BYTES = 64 << 10
 
@@ -64,19 +63,36 @@ class HttpTransport:
 
     async def open(self, prepared: Prepared) -> Answer:
         upstream = self._settings.upstreams[prepared.candidate.upstream]
-        timeouts = self._settings.timeouts_of(upstream.name)
         parts = urlsplit(upstream.base_url)
         url = URL(f"{parts.scheme}://{parts.netloc}{prepared.path}", encoded=True)
-        headers = prepared.headers | credential_headers(upstream)
+        return await self._send(upstream, "POST", url, prepared.headers, prepared.body)
+
+    async def get(self, name: str, path: str, headers: dict[str, str]) -> Answer:
+        """Ask an upstream for `path`, as the calls do, with its key. Raises NetworkFault."""
+        upstream = self._settings.upstreams[name]
+        parts = urlsplit(upstream.base_url)
+        url = URL(f"{parts.scheme}://{parts.netloc}{path}", encoded=True)
+        return await self._send(upstream, "GET", url, headers, None)
+
+    async def _send(
+        self,
+        upstream: UpstreamSettings,
+        method: str,
+        url: URL,
+        headers: dict[str, str],
+        body: bytes | None,
+    ) -> Answer:
         # The exchange keeps the time of the answer; only the connection is timed here.
-        timeout = aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s)
+        connect_s = self._settings.timeouts_of(upstream.name).connect_s
+        timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
         while True:
             reused = _Reused()
             try:
-                response = await self._session(upstream).post(
+                response = await self._session(upstream).request(
+                    method,
                     url,
-                    data=prepared.body,
-                    headers=headers,
+                    data=body,
+                    headers=headers | credential_headers(upstream),
                     timeout=timeout,
                     allow_redirects=False,
                     trace_request_ctx=reused,
@@ -136,9 +152,7 @@ class HttpTransport:
     def _tls(self, upstream: UpstreamSettings) -> ssl.SSLContext | bool:
         if not upstream.verify:
             return False
-        if upstream.ca_file:
-            return ssl.create_default_context(cafile=self._settings.resolve(upstream.ca_file))
-        return True
+        return tls_context(self._settings, upstream) if upstream.ca_file else True
 
 
 class _Reused:
@@ -189,42 +203,6 @@ def credential_headers(upstream: UpstreamSettings) -> dict[str, str]:
     if upstream.kind is Kind.ANTHROPIC:
         return {"x-api-key": upstream.key.reveal()}
     return {"authorization": f"Bearer {upstream.key.reveal()}"}
-
-
-_ERRNO: Mapping[int | None, FaultKind] = {
-    errno.ECONNREFUSED: "refused",
-    errno.ENETUNREACH: "unreachable",
-    errno.EHOSTUNREACH: "connect_timeout",
-    errno.ENETDOWN: "unreachable",
-    errno.ETIMEDOUT: "connect_timeout",
-    errno.ECONNRESET: "reset",
-    errno.EPIPE: "reset",
-}
-
-
-def fault_of(error: BaseException) -> Fault:
-    """Return what a client library's exception means, without addresses or secrets."""
-    match error:
-        case aiohttp.ClientConnectorDNSError():
-            cause = error.os_error
-            temporary = isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN
-            return Fault("dns_unavailable" if temporary else "dns")
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return Fault("tls", type(error.__cause__ or error).__name__)
-        case ssl.SSLError():
-            return Fault("tls", error.reason or "")
-        case aiohttp.ConnectionTimeoutError() | TimeoutError():
-            return Fault("connect_timeout")
-        case aiohttp.ClientConnectorError():
-            return Fault(_ERRNO.get(error.os_error.errno, "refused"))
-        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
-            return Fault("reset")
-        case aiohttp.ClientResponseError() | ValueError():
-            return Fault("malformed", "not HTTP")
-        case OSError():
-            return Fault(_ERRNO.get(error.errno, "reset"))
-        case _:
-            return Fault("reset", type(error).__name__)
 
 
 def is_remote(upstream: UpstreamSettings) -> bool:
