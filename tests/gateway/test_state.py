@@ -23,8 +23,20 @@ from outlast.config.routes import complete
 from outlast.gateway import state as state_module
 from outlast.gateway.breaker import State
 from outlast.gateway.events import Observe
+from outlast.gateway.hearing import EXPIRES_S
 from outlast.gateway.state import GatewayState
-from outlast.nouns import Allow, Candidate, Kind, Observation, Outcome, Scope
+from outlast.nouns import (
+    Allow,
+    Candidate,
+    ComponentState,
+    Evidence,
+    Kind,
+    Observation,
+    Outcome,
+    Scope,
+    Status,
+    Suspicion,
+)
 from outlast.outcome import Fault, FaultKind, Verdict, classify_fault, classify_status
 from tests.gateway.answers import A
 from tests.gateway.test_prepare import asked
@@ -76,6 +88,19 @@ class House:
         for _ in range(times):
             self.state.observe(Observe(candidate, observation, verdict), self.now)
 
+    def hears(
+        self,
+        component: str,
+        status: Status,
+        kind: str = "traffic",
+        suspicion: Suspicion = Suspicion.S_DOWN,
+    ) -> None:
+        fine = status is Status.OPERATIONAL
+        said = Suspicion.NONE if fine else suspicion
+        evidence = (Evidence(kind, 0.0, -1.0 if fine else 5.0),)
+        state = ComponentState(component, status, said, 0.9, 0.0, 0.0, evidence)
+        self.state.heed(state, self.now)
+
     def breaker(self, name: str) -> State:
         return self.state.breaker(self.candidate(name)).state(self.now)
 
@@ -118,8 +143,51 @@ def test_a_request_never_widens_its_route() -> None:
 
 def test_what_status_speaks_against_is_asked_later() -> None:
     house = House()
-    house.state.demoted = {"anthropic/public": "major outage"}
-    assert house.order() == ["openai", "mistral", "local", "anthropic"]
+    house.hears("anthropic/api", Status.MAJOR)
+    assert house.order() == ["openai", "mistral", "anthropic", "local"]
+    house.hears("outlast/upstream/openai", Status.PARTIAL)
+    assert house.order() == ["mistral", "anthropic", "openai", "local"]
+
+
+def test_a_lost_bus_changes_nothing_but_that_status_is_not_heard() -> None:
+    house = House()
+    house.hears("anthropic/api", Status.MAJOR)
+    house.now += EXPIRES_S + 1
+    assert house.order() == ["anthropic", "openai", "mistral", "local"]
+
+
+def test_what_status_says_is_well_again_gets_its_traffic_back_slowly() -> None:
+    house = House()
+    house.order()
+    house.hears("anthropic/api", Status.MAJOR)
+    house.hears("anthropic/api", Status.OPERATIONAL)
+    share = house.state.breaker(house.candidate("anthropic")).share
+    assert share(house.now) == pytest.approx(0.1)
+    assert share(house.now + 15) == pytest.approx(0.5)
+    assert share(house.now + 30) == 1.0
+
+
+HEARD = [
+    ("half an outage that our requests see counts", Status.PARTIAL, "traffic", True, True),
+    ("so does one that our probes see", Status.MAJOR, "probe", True, True),
+    ("a slow provider is still asked", Status.DEGRADED, "traffic", True, False),
+    ("people's reports alone move no request", Status.PARTIAL, "report", True, False),
+    ("nor does a vendor's page alone", Status.PARTIAL, "notice", True, False),
+    ("two kinds of evidence do, whichever they are", Status.PARTIAL, "notice", False, True),
+]
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "suspected", "demotes"),
+    [row[1:] for row in HEARD],
+    ids=[r[0] for r in HEARD],
+)
+def test_which_status_moves_requests(
+    status: Status, kind: str, suspected: bool, demotes: bool
+) -> None:
+    house = House()
+    house.hears("anthropic/api", status, kind, Suspicion.S_DOWN if suspected else Suspicion.O_DOWN)
+    assert (house.order()[0] != "anthropic") is demotes
 
 
 # -- what attempts teach -------------------------------------------------------------------------

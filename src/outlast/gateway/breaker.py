@@ -106,6 +106,14 @@ class Breaker:
         else:
             self._fail(outcome, now, retry_after_s)
 
+    def warm(self, now: float) -> None:
+        """It was known to fail, and is known to be well again: begin the ramp.
+
+        An open breaker stays open: what it saw itself counts for more.
+        """
+        if not self._opened:
+            self._recovered_at = now
+
     def forgive(self) -> None:
         """Forget silence that turned out to be our own network's.
 

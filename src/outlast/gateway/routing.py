@@ -156,12 +156,18 @@ def order(
 
     Those whose breaker refuses come last and are tried all the same when nothing else is left
     (panic: an attempt that may fail beats a refusal that is certain). Offline, what is on this
-    machine (`here`) comes first. `demoted` holds the names that Status speaks against.
+    machine (`here`) comes first. `demoted` holds the names that Status speaks against: they come
+    after the others, and before an embedded model that is only the last resort.
     """
+
+    def late(candidate: Candidate) -> bool:
+        # What fails now and then is still worth more than the embedded model behind it.
+        spare = candidate.kind is Kind.LOCAL and candidate is not candidates[0]
+        return bool(demoted) and (spare or candidate.name in (demoted or {}))
 
     def rank(candidate: Candidate) -> tuple[bool, bool, bool]:
         away = offline and not here(candidate)
-        return (away, not admits(candidate), bool(demoted) and candidate.name in (demoted or {}))
+        return (away, not admits(candidate), late(candidate))
 
     return tuple(sorted(candidates, key=rank))
 

@@ -7,6 +7,7 @@ in it are pure. Nothing here waits for anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from outlast.accounts.keys import Key
@@ -16,10 +17,11 @@ from outlast.gateway.breaker import Breaker
 from outlast.gateway.connectivity import Connectivity
 from outlast.gateway.events import Observe
 from outlast.gateway.gaps import Gaps
+from outlast.gateway.hearing import Hearing, components_of
 from outlast.gateway.limits import InFlight, RetryBudget, TokenBucket
 from outlast.gateway.routing import candidates_of, narrower, order, permitted, spread
 from outlast.gateway.transport import is_remote
-from outlast.nouns import Candidate, Kind, Outcome
+from outlast.nouns import Candidate, ComponentState, Kind, Outcome
 
 T = TypeVar("T")
 
@@ -32,10 +34,11 @@ class GatewayState:
         self.settings = settings
         self.connectivity = Connectivity()
         self.budget = RetryBudget(settings.retry.budget_share, settings.retry.budget_min_per_s)
-        self.demoted: dict[str, object] = {}
-        """Candidates that Status speaks against; filled from the bus."""
+        self.hearing = Hearing()
+        """What Status says, filled from the bus."""
         self._roll = roll
         self._breakers: dict[str, Breaker] = {}
+        self._known: dict[str, Candidate] = {}
         self._gaps: dict[str, Gaps] = {}
         self._buckets: dict[str, TokenBucket] = {}
         self._loads: dict[str, InFlight] = {}
@@ -76,6 +79,8 @@ class GatewayState:
         primary = listed[0]
         allow = narrower(route.allow, asked.allow)
         chosen = [c for c in spread(route, listed, self._roll) if permitted(c, primary, allow)]
+        for candidate in chosen:
+            _kept(self._known, candidate.name, partial(_same, candidate))
         self.budget.deposit(now)
         roll = self._ramp_roll(chosen, now)
         ordered = order(
@@ -83,7 +88,7 @@ class GatewayState:
             lambda candidate: self.breaker(candidate).admits(now, roll),
             offline=self.connectivity.offline(now),
             here=lambda candidate: not is_remote(settings.upstreams[candidate.upstream]),
-            demoted=self.demoted,
+            demoted=self.hearing.demoted(chosen, now),
         )
         return Plan(
             asked=asked,
@@ -123,6 +128,14 @@ class GatewayState:
         retry_after_s = verdict.retry_after_s if verdict is not None else None
         self.breaker(candidate).observe(observation.outcome, observation.scope, now, retry_after_s)
 
+    def heed(self, state: ComponentState, now: float) -> None:
+        """Take in what Status says of a component; what comes back gets its traffic slowly."""
+        if not self.hearing.heed(state, now):
+            return
+        for candidate in list(self._known.values()):
+            if state.component in components_of(candidate):
+                self.breaker(candidate).warm(now)
+
     def admit(self, key: Key, now: float) -> float:
         """Charge one request to a key; return 0 or the seconds to wait."""
         if key.requests_per_minute is None:
@@ -152,6 +165,10 @@ class GatewayState:
             candidate.kind is not Kind.LOCAL and self.breaker(candidate).admits(now, 0.0)
             for candidate in candidates_of(route, model, self.settings)
         )
+
+
+def _same(candidate: Candidate) -> Candidate:
+    return candidate
 
 
 def _kept(known: dict[str, T], name: str, make: Callable[[], T]) -> T:
