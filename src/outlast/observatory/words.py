@@ -122,7 +122,7 @@ def duration(seconds: float, lang: Lang) -> str:
     hours, minutes = divmod(minutes, 60)
     if hours < 24:
         return f"{hours}\u00a0h {minutes}\u00a0min" if minutes else f"{hours}\u00a0h"
-    days, hours = divmod(hours, 24)
+    days, hours = divmod(round(seconds / 3600), 24)
     day = {"en": "day" if days == 1 else "days", "fr": "jour" if days == 1 else "jours"}[lang]
     return f"{days}\u00a0{day} {hours}\u00a0h" if hours else f"{days}\u00a0{day}"
 
