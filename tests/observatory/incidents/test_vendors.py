@@ -27,7 +27,7 @@ def page(at: float, *notices: Notice, **marks: Status) -> FeedPage:
     )
 
 
-def notice(stage: str, *bodies: str, at: float = 0, **marks: Status) -> Notice:
+def notice(stage: str, *bodies: str, marks: dict[str, Status], at: float = 0) -> Notice:
     updates = tuple(NoticeUpdate(T0 + 60 * n, stage, body) for n, body in enumerate(bodies))
     return Notice(
         "anthropic",
@@ -60,7 +60,11 @@ def test_a_notice_speaks_for_the_parts_that_it_names_and_a_little_for_the_others
     one = VendorPage("anthropic")
     one.take(page(0, **GREEN))
     (seen,) = one.take(
-        page(60, notice("investigating", "We look.", at=60, web=Status.PARTIAL), web=Status.PARTIAL)
+        page(
+            60,
+            notice("investigating", "We look.", at=60, marks={"web": Status.PARTIAL}),
+            web=Status.PARTIAL,
+        )
     )
     assert seen.touched == {"anthropic/web": Status.PARTIAL}
     assert [update.body for update in seen.fresh] == ["We look."]
@@ -75,10 +79,12 @@ def test_what_the_page_takes_back_is_green_again_since_then() -> None:
     """12:06 all five partial; 12:21 "the Claude API is working as intended"."""
     one = VendorPage("anthropic")
     both = {"web": Status.PARTIAL, "api": Status.PARTIAL}
-    one.take(page(0, notice("investigating", "All.", **both), **both))
+    one.take(page(0, notice("investigating", "All.", marks=both), **both))
     assert one.vendor(API, T0 + 1).declared
     back = {"web": Status.PARTIAL, "api": Status.OPERATIONAL}
-    one.take(page(900, notice("investigating", "All.", "The API works.", at=900, **back), **back))
+    one.take(
+        page(900, notice("investigating", "All.", "The API works.", at=900, marks=back), **back)
+    )
     said = one.vendor(API, T0 + 901)
     assert (said.declared, said.status, said.since_at) == (False, Status.OPERATIONAL, T0 + 900)
     assert not one.reading(API, 0, T0 + 901).fired
@@ -87,7 +93,7 @@ def test_what_the_page_takes_back_is_green_again_since_then() -> None:
 
 def test_a_fix_that_is_watched_no_longer_fires() -> None:
     one = VendorPage("anthropic")
-    one.take(page(0, notice("monitoring", "Fixed.", web=Status.PARTIAL)))
+    one.take(page(0, notice("monitoring", "Fixed.", marks={"web": Status.PARTIAL})))
     read = one.reading(WEB, 0, T0 + 1)
     assert (read.fired, read.evidence.log_odds) == (False, fusion.VENDOR_MONITORING)
 
@@ -104,7 +110,7 @@ def test_a_page_that_cannot_be_read_says_nothing_at_all() -> None:
 
 
 def test_after_a_start_what_was_known_is_no_news() -> None:
-    old = notice("investigating", "We look.", web=Status.PARTIAL)
+    old = notice("investigating", "We look.", marks={"web": Status.PARTIAL})
     one = VendorPage("anthropic")
     one.restore([old])
     assert one.take(page(60, old)) == []
