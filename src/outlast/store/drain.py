@@ -1,0 +1,297 @@
+"""From a journal into the database, in the background: what the ledger and the stream share.
+
+Who keeps something encodes it, gives it to `keep` (one write to the page cache, see journal.py)
+and goes on. Here it is read back in batches and stored, each batch in one transaction; what is
+stored twice must be stored once, which is the business of `store`. While the database is dead,
+locked or full, everything waits in the journal, and `state` says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+import msgspec
+import structlog
+from sqlalchemy.exc import DataError, IntegrityError
+
+from outlast.clock import SystemClock
+from outlast.store.database import DatabaseUnavailable
+from outlast.store.migrations import SchemaTooNew
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from outlast.clock import Clock
+    from outlast.store.database import Database
+    from outlast.store.journal import Batch, Journal
+
+R = TypeVar("R")
+T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
+
+BATCH_RECORDS = 200
+GATHER_S = 0.05
+"""After the first record, wait for others: one transaction for all of them."""
+CARE_S = 5.0
+"""How often the journal is looked after when nothing happens."""
+BACKOFF_FIRST_S = 0.25
+BACKOFF_LAST_S = 15.0
+CLOSE_LIMIT_S = 5.0
+PRUNE_EVERY_S = 3600.0
+
+
+class DrainState(msgspec.Struct, frozen=True):
+    """For /readyz and the metrics."""
+
+    pending: int
+    """Records that are not in the database yet."""
+    lag_s: float
+    """Age of the oldest of them."""
+    in_memory: int
+    """Of them, those that would not outlive the process: disk and journal are full."""
+    lost: int
+    """Records given up because nothing had room for them."""
+    rejected: int
+    """Records that could not be encoded, read back, or stored for what they contain."""
+    stored: int
+    """Records brought to the database by this process."""
+    last_error: str
+    """Why records wait, for a person; empty when all is well."""
+
+    @property
+    def healthy(self) -> bool:
+        return not self.last_error and not self.in_memory
+
+
+class Work(NamedTuple, Generic[T]):
+    """What a Drain has to know about its records."""
+
+    name: str
+    """Whose they are, in the log: `ledger`."""
+    noun: str
+    """What one of them is, in the log: `receipt`."""
+    decode: Callable[[bytes], T]
+    """Raises msgspec.DecodeError. Called in a thread."""
+    store: Callable[[Connection, Sequence[T]], None]
+    """Stores a batch; again is harmless. Called in the database's thread, in one transaction."""
+    ident: Callable[[T], str]
+    at: Callable[[T], float]
+    """When it happened, seconds since the epoch."""
+    prune: Callable[[], Awaitable[object]]
+    """Deletes what is too old; raises DatabaseUnavailable. Called once an hour."""
+    seen: Callable[[Sequence[T]], None] = lambda _: None
+    """Told of a batch before it is stored, on the event loop."""
+    batch_records: int = BATCH_RECORDS
+    gather_s: float = GATHER_S
+
+
+class Drain(Generic[T]):
+    """Owned by one event loop. `close` it before the journal and the database."""
+
+    def __init__(
+        self, journal: Journal, database: Database, work: Work[T], *, clock: Clock | None = None
+    ) -> None:
+        self._journal = journal
+        self._database = database
+        self._work = work
+        self._clock = clock or SystemClock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"outlast-{work.name}")
+        self._draining = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._oldest_at: float | None = None
+        self._error = ""
+        self._rejected = 0
+        self._stored = 0
+        self._prune_due = 0.0
+        self._ended = asyncio.Event()
+        self._ended.set()
+        self._closed = False
+
+    def keep(self, record: bytes, at: float) -> bool:
+        """Put a record into the journal, without waiting; `at`: when it happened.
+
+        True: kill -9 cannot take it any more. False: disk and journal are full, it waits in
+        memory. Raises ValueError for a record that is empty or too long.
+        """
+        position = self._journal.append(record)
+        if self._oldest_at is None:
+            self._oldest_at = at
+        self._wake.set()
+        return position.durable
+
+    def reject(self, what: str, ident: str, error: Exception) -> None:
+        """Count and log a record that could not be `what`: encoded, read back, stored."""
+        self._rejected += 1
+        event = f"{self._work.noun}_rejected"
+        log.error(event, could_not_be=what, ident=ident, reason=repr(error))
+
+    def note(self, error: str) -> None:
+        """Say once that records wait, and once (`error` empty) that they do not any more."""
+        name = self._work.name
+        if error and not self._error:
+            log.warning(f"{name}_waits", reason=error, pending=self._journal.state().pending)
+        elif self._error and not error:
+            log.info(f"{name}_caught_up", stored=self._stored)
+        self._error = error
+
+    @property
+    def state(self) -> DrainState:
+        journal = self._journal.state()
+        oldest = self._oldest_at if journal.pending else None
+        return DrainState(
+            pending=journal.pending,
+            lag_s=max(0.0, self._clock.wall() - oldest) if oldest is not None else 0.0,
+            in_memory=journal.in_memory,
+            lost=journal.lost,
+            rejected=self._rejected,
+            stored=self._stored,
+            last_error=self._error or journal.last_error,
+        )
+
+    async def run(self) -> None:
+        """Drain, look after the journal and prune, until `close`. Cancelling it is safe."""
+        self._ended.clear()
+        try:
+            await self._run()
+        finally:
+            self._ended.set()
+
+    async def _run(self) -> None:
+        failures = 0
+        while not self._closing.is_set():
+            if failures:
+                await wait_for(self._closing, backoff_s(failures))
+            elif await wait_for(self._wake, CARE_S):
+                await wait_for(self._closing, self._work.gather_s)
+            self._wake.clear()
+            good = await self._drain(to_the_end=False) and await self._prune_if_due()
+            failures = 0 if good else failures + 1
+
+    async def flush(self) -> bool:
+        """Drain the journal into the database now. False (and `state` says why) if that fails."""
+        return await self._drain(to_the_end=True)
+
+    async def delete(self, step: Callable[[Connection], int], step_rows: int) -> int:
+        """Repeat a deletion of up to `step_rows` rows, each in its own short transaction, until
+        nothing is left to delete. Returns how many went. Raises DatabaseUnavailable.
+        """
+        total = 0
+        while True:
+            deleted = await self._database.write(step)
+            total += deleted
+            if deleted < step_rows or self._closing.is_set():
+                return total
+
+    def prune_soon(self) -> None:
+        self._prune_due = 0.0
+
+    async def close(self) -> None:
+        """Stop, after a last try at draining that is given a few seconds. What is left stays in
+        the journal for the next start.
+        """
+        self._closing.set()
+        self._wake.set()
+        try:
+            async with asyncio.timeout(CLOSE_LIMIT_S):
+                await self._ended.wait()
+                await self.flush()
+        except TimeoutError:
+            pending = self._journal.state().pending
+            log.warning(f"{self._work.name}_left_for_next_start", pending=pending)
+        self._closed = True
+        await asyncio.to_thread(self._thread.shutdown, wait=True)
+
+    async def _drain(self, *, to_the_end: bool) -> bool:
+        """Store what waits. Not `to_the_end`: stop at a batch that is not full, because those
+        who come meanwhile are better gathered than stored one by one.
+        """
+        async with self._draining:
+            try:
+                await self._in_thread(self._journal.maintain)
+                while (records := await self._drain_batch()) and (
+                    to_the_end or records >= self._work.batch_records
+                ):
+                    pass
+            except (DatabaseUnavailable, SchemaTooNew, OSError) as error:
+                self.note(str(error))
+                return False
+            self.note("")
+            return True
+
+    async def _drain_batch(self) -> int:
+        """Store the oldest waiting records and return how many. Raises what the parts raise."""
+        batch, items, odd = await self._in_thread(self._read)
+        for error in odd:
+            self.reject("read back", "unknown", error)
+        if items:
+            self._oldest_at = self._work.at(items[0])
+            self._work.seen(items)
+            await self._store(items)
+        if batch.records:
+            await self._in_thread(partial(self._journal.commit, batch))
+        else:
+            self._oldest_at = None
+        return len(batch.records)
+
+    def _read(self) -> tuple[Batch, list[T], list[msgspec.DecodeError]]:
+        """In our thread: a batch, what of it can be read, and what is wrong with the rest."""
+        batch = self._journal.read(self._work.batch_records)
+        items: list[T] = []
+        odd: list[msgspec.DecodeError] = []
+        for record in batch.records:
+            try:
+                items.append(self._work.decode(record))
+            except msgspec.DecodeError as error:
+                odd.append(error)
+        return batch, items, odd
+
+    async def _store(self, items: Sequence[T]) -> None:
+        try:
+            await self._database.write(lambda connection: self._work.store(connection, items))
+            self._stored += len(items)
+        except (IntegrityError, DataError) as error:
+            if len(items) == 1:
+                self.reject("stored", self._work.ident(items[0]), error)
+                return
+            # One of them is odd: it must not keep the others out.
+            for item in items:
+                await self._store([item])
+
+    async def _prune_if_due(self) -> bool:
+        now = self._clock.monotonic()
+        if now < self._prune_due:
+            return True
+        try:
+            await self._work.prune()
+        except DatabaseUnavailable as error:
+            self.note(str(error))
+            return False
+        self._prune_due = now + PRUNE_EVERY_S
+        return True
+
+    async def _in_thread(self, fn: Callable[[], R]) -> R:
+        if self._closed:
+            raise DatabaseUnavailable(f"The {self._work.name} is closed; what waits is kept.")
+        return await asyncio.get_running_loop().run_in_executor(self._thread, fn)
+
+
+def backoff_s(failures: int) -> float:
+    """How long to wait after so many failures in a row, 1 or more."""
+    return min(BACKOFF_FIRST_S * 2.0 ** min(failures - 1, 10), BACKOFF_LAST_S)
+
+
+async def wait_for(event: asyncio.Event, timeout_s: float) -> bool:
+    """Whether the event came within that time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,222 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from outlast.clock import ManualClock
+from outlast.store.database import Database, DatabaseUnavailable
+from outlast.store.drain import BACKOFF_LAST_S, Drain, Work, backoff_s
+from outlast.store.journal import Journal
+from tests.store.databases import postgresql_url, sqlite_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+
+
+class Word(msgspec.Struct):
+    """A record as simple as can be; the database refuses odd ones."""
+
+    said: str
+    at: float = 1000.0
+
+
+class Words:
+    """A drain into a table of words, and how it went."""
+
+    def __init__(self, url: str, folder: Path, *, batch_records: int = 200) -> None:
+        self.clock = ManualClock(1000.0)
+        self.journal = Journal(folder / "journal")
+        self.database = Database(url, busy_timeout_s=0.05)
+        self.batches: list[list[str]] = []
+        self.pruned = 0
+        self.prune_failures: list[DatabaseUnavailable] = []
+        work = Work(
+            name="words",
+            noun="word",
+            decode=msgspec.msgpack.Decoder(Word).decode,
+            store=self.store,
+            ident=lambda word: word.said,
+            at=lambda word: word.at,
+            prune=self.prune,
+            batch_records=batch_records,
+            gather_s=0.0,
+        )
+        self.drain = Drain(self.journal, self.database, work, clock=self.clock)
+
+    async def prune(self) -> None:
+        if self.prune_failures:
+            raise self.prune_failures.pop()
+        self.pruned += 1
+
+    def store(self, connection: Connection, words: Sequence[Word]) -> None:
+        self.batches.append([word.said for word in words])
+        for word in words:
+            if word.said == "odd":
+                raise IntegrityError("no such word", {}, ValueError())
+            connection.execute(
+                text("INSERT INTO keys_version (version) VALUES (:number)"),
+                {"number": int(word.said)},
+            )
+
+    def say(self, *words: str, at: float = 1000.0) -> None:
+        for word in words:
+            assert self.drain.keep(msgspec.msgpack.encode(Word(word, at)), at)
+
+    async def stored(self) -> list[int]:
+        """Numbers in the table, without the one that its migration put there."""
+        query = text("SELECT version FROM keys_version WHERE version > 0 ORDER BY version")
+        return list(await self.database.read(lambda c: c.execute(query).scalars().all()))
+
+    async def close(self) -> None:
+        await self.drain.close()
+        self.journal.close()
+        await self.database.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path)
+    else:
+        with postgresql_url() as found:
+            yield found
+
+
+@pytest.fixture
+async def words(url: str, tmp_path: Path) -> AsyncIterator[Words]:
+    words = Words(url, tmp_path)
+    yield words
+    await words.close()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for the background to get there; the test's own time limit is the limit."""
+    while not condition():  # noqa: ASYNC110 - what is waited for is a state, not an event of ours
+        await asyncio.sleep(0.01)
+
+
+async def test_an_odd_record_keeps_nobody_out_and_is_counted(words: Words) -> None:
+    words.say("1", "odd", "2")
+    words.journal.append(b"\xc1 not a word")
+    assert await words.drain.flush()
+    assert await words.stored() == [1, 2]
+    assert (words.drain.state.stored, words.drain.state.rejected) == (2, 2)
+    assert words.batches == [["1", "odd", "2"], ["1"], ["odd"], ["2"]]
+
+
+async def test_a_flush_drains_all_in_batches_of_the_size_that_was_asked_for(
+    url: str, tmp_path: Path
+) -> None:
+    words = Words(url, tmp_path, batch_records=3)
+    words.say(*(str(n) for n in range(1, 8)))
+    assert await words.drain.flush()
+    assert [len(batch) for batch in words.batches] == [3, 3, 1]
+    assert words.drain.state.pending == 0
+    await words.close()
+
+
+async def test_what_a_killed_process_stored_and_did_not_mark_is_given_to_store_again(
+    words: Words, url: str, tmp_path: Path
+) -> None:
+    words.say("1")
+    batch = words.journal.read()
+    assert await words.drain.flush()
+    assert len(batch.records) == 1
+    # The mark on disk is what a kill between the two commits would have left out.
+    words.journal.append(batch.records[0])
+    assert await words.drain.flush()
+    assert words.batches == [["1"], ["1"]]
+
+
+async def test_the_age_of_the_oldest_is_told_while_it_waits_and_forgotten_after(
+    tmp_path: Path,
+) -> None:
+    words = Words(sqlite_url(tmp_path), tmp_path)
+    await words.stored()
+    holder = sqlite3.connect(tmp_path / "outlast.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    words.say("1", at=990.0)
+    words.say("2", at=995.0)
+    assert not await words.drain.flush()
+    words.clock.advance(10)
+    waiting = words.drain.state
+    assert waiting.lag_s == 20
+    assert not waiting.healthy
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert await words.drain.flush()
+    assert words.drain.state.healthy
+    words.clock.advance(3600)
+    words.say("3", at=words.clock.at)
+    assert words.drain.state.lag_s == 0
+    await words.close()
+
+
+async def test_it_prunes_at_its_start_and_then_once_an_hour(words: Words) -> None:
+    running = asyncio.create_task(words.drain.run())
+    words.say("1")
+    await until(lambda: words.pruned == 1)
+    words.say("2")
+    await until(lambda: words.drain.state.stored == 2)
+    words.clock.advance(3599)
+    words.say("3")
+    await until(lambda: words.drain.state.stored == 3)
+    assert words.pruned == 1
+    words.clock.advance(1)
+    words.say("4")
+    await until(lambda: words.pruned == 2)
+    await words.drain.close()
+    await running
+
+
+async def test_a_deletion_is_repeated_in_small_steps_until_nothing_is_left(words: Words) -> None:
+    left = [7]
+
+    def step(_connection: Connection) -> int:
+        gone = min(3, left[0])
+        left[0] -= gone
+        return gone
+
+    assert await words.drain.delete(step, 3) == 7
+    assert left == [0]
+
+
+async def test_after_its_end_it_says_that_it_is_closed_and_keeps_what_comes(
+    words: Words, tmp_path: Path, url: str
+) -> None:
+    await words.drain.close()
+    words.say("1")
+    assert not await words.drain.flush()
+    assert "closed" in words.drain.state.last_error
+    words.journal.close()
+    later = Words(url, tmp_path)
+    assert await later.drain.flush()
+    assert await later.stored() == [1]
+    await later.close()
+
+
+async def test_a_failing_prune_is_said_and_tried_again(words: Words) -> None:
+    words.prune_failures = [DatabaseUnavailable("gone")]
+    running = asyncio.create_task(words.drain.run())
+    words.say("1")
+    await until(lambda: words.drain.state.last_error == "gone")
+    await until(lambda: words.pruned == 1)
+    assert words.drain.state.healthy
+    await words.drain.close()
+    await running
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 0.25), (2, 0.5), (3, 1.0), (7, BACKOFF_LAST_S), (10_000, 15.0)]
+)
+def test_each_failure_doubles_the_wait_up_to_a_limit(failures: int, seconds: float) -> None:
+    assert backoff_s(failures) == seconds
