@@ -34,6 +34,7 @@ from outlast.gateway.speaker import Speaker
 from outlast.nouns import Candidate, Format, Kind, Receipt
 from outlast.wire import CODECS
 from outlast.wire.canon import BadRequest, Request
+from outlast.wire.codec import ApiError
 from tests.playbook import Playbook
 
 MODEL = "claude-opus-4-8"
@@ -147,6 +148,8 @@ class TestPrepare:
         self._request = request or Request(model=asked.model, messages=(), origin=asked.format)
         self.partials: list[tuple[str, str, str | None]] = []
         """Who was asked to go on, from what, and how."""
+        self.mended: list[str] = []
+        """Whose history was mended; a refusal that speaks of a signature asks for it."""
 
     def __call__(self, candidate: Candidate) -> Prepared:
         if candidate.upstream in self._refuses:
@@ -169,6 +172,12 @@ class TestPrepare:
 
     def ability(self, candidate: Candidate) -> Ability:
         return ability_of(candidate, self._continuation)
+
+    def mend(self, candidate: Candidate, error: ApiError | None) -> bool:
+        again = error is not None and "signature" in error.message
+        again = again and candidate.upstream not in self.mended
+        self.mended += [candidate.upstream] if again else []
+        return again
 
     def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
         self.partials.append((candidate.upstream, partial, ability.how))

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from outlast.config import Secret, Settings, UpstreamSettings
 from outlast.gateway.asked import Asked, Prepared
-from outlast.gateway.prepare import Preparer, decode_object, passed_headers, url_path
+from outlast.gateway.histories import decode_object
+from outlast.gateway.prepare import Preparer, passed_headers, url_path
 from outlast.gateway.surfaces import COUNT_TOKENS, SURFACES
 from outlast.nouns import Candidate, Format, Kind
 from outlast.wire import CODECS

@@ -96,6 +96,20 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
             "asked to), `none`. `auto`: by the table of models."
         ),
     ] = "auto"
+    thinking: Annotated[
+        Literal["auto", "none", "budget", "adaptive"],
+        Meta(
+            description="How its models are asked to think, where it speaks Anthropic's format: "
+            "not at all, with a `budget` of tokens, or `adaptive`. `auto`: by the table of models."
+        ),
+    ] = "auto"
+    account: Annotated[
+        str,
+        Meta(
+            description="Whose account its key belongs to, any word. Upstreams of one account read "
+            "each other's signed thinking; empty: every key is an account of its own."
+        ),
+    ] = ""
     ca_file: Annotated[str, Meta(description="Certificates (PEM) to trust for this upstream.")] = ""
     verify: Annotated[
         bool,
@@ -162,6 +176,13 @@ class RouteSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["chat", "embeddings"],
         Meta(description="What it is for; the embedded model makes no embeddings."),
     ] = "chat"
+    notice: Annotated[
+        Literal["", "en", "fr"],
+        Meta(
+            description="Language of a visible notice in the answer where a weaker model speaks, "
+            "for routes that people read; never with tools. The header `outlast-notice` wins."
+        ),
+    ] = ""
     display_name: Annotated[
         str, Meta(max_length=200, description="Name shown in lists of models; empty: the model.")
     ] = ""

@@ -69,6 +69,8 @@ class Prepared(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
     stops: tuple[str, ...] = ()
     """Stop sequences that the upstream has no parameter for: the answer is cut here."""
+    refused: tuple[str, ...] = ()
+    """Signatures that this candidate refused, and is now asked without."""
 
 
 class Reply(msgspec.Struct, frozen=True):

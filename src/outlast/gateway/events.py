@@ -121,6 +121,10 @@ class Observe(msgspec.Struct, frozen=True):
     observation: Observation
     verdict: Verdict | None = None
     """None when it went well."""
+    signed: tuple[str, ...] = ()
+    """Signatures that the answer came with: this candidate's account can read them again."""
+    refused: tuple[str, ...] = ()
+    """Signatures that it could not read, as an answer without them proves."""
 
 
 class Warm(msgspec.Struct, frozen=True):

@@ -50,11 +50,12 @@ from outlast.gateway.events import (
     TimerFired,
     Warm,
 )
+from outlast.gateway.foreword import words_for
 from outlast.gateway.gaps import Gaps
 from outlast.gateway.going import Going, Prepare, again, against
 from outlast.gateway.holding import HoldPolicy, Unit
 from outlast.gateway.leg import Broken, Leg, broke
-from outlast.gateway.limits import RetryBudget
+from outlast.gateway.limits import RetryBudget, soonest
 from outlast.gateway.racer import Racer
 from outlast.gateway.record import Record
 from outlast.gateway.resuming import Continue, Finish, FinishTools, Restart, decide
@@ -211,7 +212,8 @@ class Exchange:
         going_on = self._going_on
         if going_on is None:
             if not self._record.committed:
-                self._speaker.begin(same_format=racer.prepared.same_format)
+                words = words_for(self._plan, racer.candidate, self._prepare.parsed)
+                self._speaker.begin(same_format=racer.prepared.same_format, words=words)
             return self._speaker.say(units)
         known = going_on.heard
         transcript = self._speaker.transcript
@@ -238,12 +240,13 @@ class Exchange:
         if not leg.ended:
             return []
         headers = self._record.truth(racer)
-        if racer.prepared.same_format and not racer.prepared.streamed:
+        words = words_for(self._plan, racer.candidate, self._prepare.parsed)
+        if racer.prepared.same_format and not racer.prepared.streamed and not words:
             body = units[-1].raw
             headers = verdicts.passed_headers(leg.headers) | headers
         else:
             codec = self._codecs[self._asked.format]
-            body = self._record.render(codec, self._prepare.writer_request())
+            body = self._record.render(codec, self._prepare.writer_request(), words)
         headers["content-type"] = "application/json"
         return [*self._succeeded(racer, now), SendReply(Reply(200, headers, body))]
 
@@ -266,6 +269,9 @@ class Exchange:
         """This attempt is over. Move on, or end truthfully."""
         candidate, verdict = racer.candidate, broken.verdict
         del self._racers[racer.number]
+        again = not racer.leg.committed and self._prepare.mend(candidate, broken.error)
+        if again:
+            verdict = verdicts.about_history(verdict)
         commands: list[Command] = []
         if self._record.committed and broken.units and self._going_on is None:
             commands.append(Forward(self._speaker.say(broken.units)))
@@ -273,6 +279,10 @@ class Exchange:
         self._tried.append((candidate, verdict))
         if racer.leg.committed:
             self._mid_word = racer.leg.mid_word
+        if again:
+            # It would not take the history: once more, without what it cannot read.
+            self._left.insert(0, candidate)
+            return commands if self._racers else commands + self._next(now)
         if self._record.committed:
             return commands + self._resume(candidate, verdict, now)
         if verdict.context_exceeded and (larger := wider(self._left, candidate)):
@@ -333,15 +343,10 @@ class Exchange:
 
     def _retry_wait_s(self, now: float) -> float | None:
         """How long to wait before asking a tried upstream again; None: not worth it."""
-        retry = self._plan.retry
-        waits = [
-            (verdict.retry_after_s if verdict.retry_after_s is not None else 0.5, candidate)
-            for candidate, verdict in self._tried
-            if verdict.scope in {Scope.PROVIDER, Scope.MODEL, Scope.ACCOUNT}
-        ]
-        if not waits or self._retries >= retry.same_upstream_max:
+        retry, soon = self._plan.retry, soonest(self._tried)
+        if soon is None or self._retries >= retry.same_upstream_max:
             return None
-        wait_s, candidate = min(waits, key=lambda pair: pair[0])
+        wait_s, candidate = soon
         if wait_s > retry.retry_after_max_s or not self._budget.withdraw(now):
             return None
         self._retries += 1

@@ -16,6 +16,8 @@ from outlast.gateway.transcript import Transcript
 from outlast.nouns import Candidate, Degraded, Kind, Outcome, Scope
 from outlast.outcome import Verdict
 from outlast.wire.canon import BadRequest, Request
+from outlast.wire.codec import ApiError
+from outlast.wire.notices import seam_notice
 from outlast.wire.stream import AnswerEvent
 
 
@@ -35,6 +37,9 @@ class Prepare(Protocol):
 
     def ability(self, candidate: Candidate) -> Ability:
         """How this candidate can go on with somebody else's answer."""
+
+    def mend(self, candidate: Candidate, error: ApiError | None) -> bool:
+        """Whether a candidate that refused is to be asked once more, its history mended."""
 
 
 class Going:
@@ -118,18 +123,11 @@ class Going:
         return self._splicer.aside() if self._splicer is not None else []
 
 
-_NOTICES = {
-    "en": "\n\n[{broken} failed here; {model} goes on.]\n\n",
-    "fr": "\n\n[{broken} a été interrompu ici ; {model} prend la suite.]\n\n",
-}
-
-
 def notice(asked: Asked, candidate: Candidate, broken: Candidate) -> str:
     """Return what people read at a seam, where they asked for it and another model goes on."""
-    words = _NOTICES.get(asked.notice)
-    if words is None or degraded(candidate, broken) in {Degraded.NONE, Degraded.OTHER_HOST}:
+    if not asked.notice or degraded(candidate, broken) in {Degraded.NONE, Degraded.OTHER_HOST}:
         return ""
-    return words.format(broken=broken.model, model=candidate.model)
+    return seam_notice(asked.notice, broken.model, candidate.model)
 
 
 def again(candidates: Sequence[Candidate], broken: Sequence[str]) -> list[Candidate]:

@@ -25,9 +25,10 @@ from outlast.gateway.client import AsgiClient, Disconnected, ReadTimeout, TooLar
 from outlast.gateway.events import Observe
 from outlast.gateway.exchange import Exchange
 from outlast.gateway.metrics import Metrics
-from outlast.gateway.prepare import LocalPrepare, Preparer
+from outlast.gateway.prepare import LocalPrepare, Preparer, account_of
 from outlast.gateway.pump import Client, Pump
 from outlast.gateway.routing import find_route, nearest
+from outlast.gateway.signature_file import SignatureFile
 from outlast.gateway.speaker import Speaker
 from outlast.gateway.state import GatewayState
 from outlast.gateway.surfaces import COUNT_TOKENS, SURFACES, Surface
@@ -37,6 +38,7 @@ from outlast.nouns import Allow, Format, Kind, Receipt
 from outlast.wire.canon import BadRequest
 from outlast.wire.codec import ApiError
 from outlast.wire.estimate import estimate_request
+from outlast.wire.notices import LANGUAGES
 from outlast.wire.splice import read_head
 
 _log = structlog.get_logger(__name__)
@@ -84,6 +86,7 @@ class Gateway:
         self._clock = clock
         self._record = record
         self._publish = publish
+        self.signatures = SignatureFile(state.settings.data_path / "signatures")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         surface = SURFACES[scope["path"].rstrip("/")]
@@ -140,7 +143,7 @@ class Gateway:
             at=self._clock.wall(),
             key_id=key.id,
             allow=self._allow(surface, client, key),
-            notice=_notice(client.headers, body),
+            notice=_notice(client.headers, body, route.notice),
         )
         return asked, route
 
@@ -232,7 +235,13 @@ class Gateway:
         return speaker.transcript
 
     def _preparer(self, surface: Surface, asked: Asked) -> Preparer:
-        return Preparer(asked, self.state.settings, surface.codecs, self._local)
+        return Preparer(
+            asked,
+            self.state.settings,
+            surface.codecs,
+            self._local,
+            lambda account: self.signatures.foreign_to(account, asked.at),
+        )
 
     def _estimate(self, preparer: Preparer, asked: Asked) -> Reply:
         """A count that nobody but us can make: near, and said to be an estimate."""
@@ -254,6 +263,9 @@ class Gateway:
     def learn(self, observed: Observe) -> None:
         """Let breakers, connectivity and metrics know how an attempt ended."""
         self.state.observe(observed, self._clock.monotonic())
+        if observed.signed or observed.refused:
+            account = account_of(observed.candidate, self.state.settings)
+            self.signatures.learn(observed.signed, observed.refused, account, self._clock.wall())
         self.metrics.observe(observed)
 
     def _settle(self, receipt: Receipt) -> None:
@@ -295,10 +307,13 @@ def _only_native(plan: Plan, surface: Surface) -> Plan:
     return msgspec.structs.replace(plan, candidates=candidates)
 
 
-def _notice(headers: dict[str, str], body: bytes) -> str:
-    """Return the language of visible notices, `outlast-notice: en`; never between tools."""
-    wished = headers.get("outlast-notice", "").strip().lower()[:2]
-    return wished if wished in {"en", "fr"} and b'"tools"' not in body else ""
+def _notice(headers: dict[str, str], body: bytes, usual: str) -> str:
+    """Return the language of visible notices; never between tools.
+
+    The header `outlast-notice` (`en`, `fr`, `off`) wins over the route's own.
+    """
+    wished = headers.get("outlast-notice", usual).strip().lower()[:2]
+    return wished if wished in LANGUAGES and b'"tools"' not in body else ""
 
 
 def new_id() -> str:

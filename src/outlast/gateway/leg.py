@@ -21,9 +21,12 @@ from outlast.wire.stops import StopCutter
 from outlast.wire.stream import (
     AnswerEvent,
     ArgsDelta,
+    BlockStart,
+    BlockStop,
     End,
     Failed,
     MalformedFrame,
+    SignatureDelta,
     Start,
     Stop,
     TextDelta,
@@ -70,6 +73,9 @@ class Leg:
         self._body = bytearray()
         self._whole_limit_bytes = whole_limit_bytes
         self._said_chars: list[str] = []
+        self._signature = ""
+        self.signed: list[str] = []
+        """Signatures of whole blocks, and the data of redacted ones."""
         self._cutter = StopCutter(prepared.stops) if prepared.stops else None
         self.status: int | None = None
         self.headers: dict[str, str] = {}
@@ -226,6 +232,8 @@ class Leg:
                     self.tokens = tokens or self.tokens
                 case TextDelta(text=text) | ThinkingDelta(text=text) | ArgsDelta(json=text):
                     self._said_chars.append(text)
+                case SignatureDelta() | BlockStart() | BlockStop():
+                    self._sign(event)
                 case _:
                     pass
         try:
@@ -234,6 +242,17 @@ class Leg:
             raise broke("malformed", str(error)) from error
         except HoldLimit as error:
             raise broke("oversize", str(error)) from error
+
+    def _sign(self, event: SignatureDelta | BlockStart | BlockStop) -> None:
+        """Collect what is signed: a block that never ends was never signed."""
+        match event:
+            case SignatureDelta(signature=signature):
+                self._signature += signature
+            case BlockStart(data=data):
+                self._signature = data
+            case BlockStop():
+                self.signed += [self._signature] if self._signature else []
+                self._signature = ""
 
     def _missing_end(self) -> list[AnswerEvent]:
         finish = getattr(self._prepared.reader, "finish", None)

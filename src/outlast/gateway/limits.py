@@ -6,6 +6,24 @@ by the number of candidates and the deadline. Asking the *same* upstream again i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from outlast.nouns import Candidate, Scope
+from outlast.outcome import Verdict
+
+AT_ONCE_S = 0.5
+"""How long an upstream that names no time is left alone before it is asked again."""
+
+
+def soonest(tried: Sequence[tuple[Candidate, Verdict]]) -> tuple[float, Candidate] | None:
+    """Return (seconds to wait, who could be asked again first); None where nobody could be."""
+    waits = [
+        (verdict.retry_after_s if verdict.retry_after_s is not None else AT_ONCE_S, candidate)
+        for candidate, verdict in tried
+        if verdict.scope in {Scope.PROVIDER, Scope.MODEL, Scope.ACCOUNT}
+    ]
+    return min(waits, key=lambda pair: pair[0], default=None)
+
 
 class RetryBudget:
     """Leaky bucket after Finagle's RetryBudget: each request deposits a share, a retry takes one.

@@ -7,7 +7,6 @@ own that makes its prompt.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -16,20 +15,26 @@ import msgspec
 from outlast.config import Settings
 from outlast.gateway.asked import Asked, Prepared
 from outlast.gateway.capability import Ability, ability_of
+from outlast.gateway.histories import Foreign, Mended, decode_object, mended, seals_in
 from outlast.gateway.resuming import instruction
 from outlast.nouns import Candidate, Format, Kind
 from outlast.wire import anthropic
-from outlast.wire.anthropic.repair import without_unsigned_thinking
-from outlast.wire.canon import JSON, BadRequest, Request
-from outlast.wire.codec import Codec
+from outlast.wire.anthropic.fitting import fitted_bytes, may_need_fitting
+from outlast.wire.anthropic.models import Traits, traits_of
+from outlast.wire.canon import BadRequest, Request
+from outlast.wire.codec import ApiError, Codec
 from outlast.wire.estimate import estimate_tokens
 from outlast.wire.extend import Addition, extend_body, extend_request, marked
-from outlast.wire.openai_responses.repair import without_our_reasoning
+from outlast.wire.notices import may_hold_notice
+from outlast.wire.refusals import Refused, refused_part
 from outlast.wire.splice import replace_model
 from outlast.wire.stops import EMULATED_STOP
 
 LocalPrepare = Callable[[Request, Candidate, str, str], Prepared]
 """(request, candidate, exchange id, partial answer) → the embedded model's call."""
+
+ForeignTo = Callable[[str], Foreign | None]
+"""An account → what tells whether it cannot read a signature (signatures.py)."""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -83,11 +88,15 @@ class Preparer:
         settings: Settings,
         codecs: Mapping[Format, Codec],
         local: LocalPrepare,
+        foreign_to: ForeignTo = lambda _: None,
     ) -> None:
         self._asked = asked
         self._settings = settings
         self._codecs = codecs
         self._local = local
+        self._foreign_to = foreign_to
+        self._refused: dict[str, Refused] = {}
+        """What of the history a candidate would not take, by its name."""
         self._request: Request | None = None
 
     def __call__(self, candidate: Candidate) -> Prepared:
@@ -101,8 +110,10 @@ class Preparer:
     def request(self) -> Request:
         """Return the canonical request. Raises BadRequest."""
         if self._request is None:
-            body = decode_object(self._asked.body)
-            self._request = self._codecs[self._asked.format].parse_request(body)
+            asked = self._asked
+            noticed = may_hold_notice(asked.body)
+            body = mended(asked.format, asked.body).body if noticed else asked.body
+            self._request = self._codecs[asked.format].parse_request(decode_object(body))
         return self._request
 
     def estimable(self) -> Request:
@@ -120,6 +131,21 @@ class Preparer:
         """Return how this candidate can go on with somebody else's answer."""
         upstream = self._settings.upstreams[candidate.upstream]
         return ability_of(candidate, upstream.continuation)
+
+    def mend(self, candidate: Candidate, error: ApiError | None) -> bool:
+        """Whether a candidate that refused is to be asked once more, its history mended.
+
+        Only where the refusal is about the history, and something can be taken out of it.
+        """
+        form = self._asked.format
+        if error is None or candidate.kind.wire is not form or candidate.name in self._refused:
+            return False
+        part = refused_part(form, error)
+        if part is None:
+            return False
+        before = self._mended(candidate, self._asked.body)
+        self._refused[candidate.name] = part
+        return self._mended(candidate, self._asked.body) != before
 
     def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
         """Return the call that asks a candidate to go on. Raises BadRequest."""
@@ -157,7 +183,8 @@ class Preparer:
     def _passed(self, candidate: Candidate, extended: bytes | None = None) -> Prepared:
         asked = self._asked
         upstream = self._settings.upstreams[candidate.upstream]
-        body = mended(asked.format, extended or asked.body)
+        history = self._mended(candidate, extended or asked.body)
+        body, unfit = self._fitted(candidate, history.body)
         if candidate.model != asked.model:
             body = replace_model(body, asked.model, candidate.model)
         headers = passed_headers(asked.headers)
@@ -171,7 +198,38 @@ class Preparer:
             reader=codec.reader(),
             streamed=asked.stream,
             same_format=True,
+            dropped=tuple(dict.fromkeys((*history.dropped, *unfit))),
+            refused=self._unread(candidate),
         )
+
+    def _mended(self, candidate: Candidate, body: bytes) -> Mended:
+        return mended(
+            self._asked.format,
+            body,
+            lambda: self._foreign_to(account_of(candidate, self._settings)),
+            self._refused.get(candidate.name),
+            self._asked.headers.get("anthropic-beta", ""),
+        )
+
+    def _unread(self, candidate: Candidate) -> tuple[str, ...]:
+        """Return the signatures that this candidate would not take."""
+        if self._refused.get(candidate.name) != "thinking":
+            return ()
+        return seals_in(self._asked.format, self._asked.body)
+
+    def _fitted(self, candidate: Candidate, body: bytes) -> tuple[bytes, tuple[str, ...]]:
+        """Say thinking the way another Claude model than the one that was asked for wants it."""
+        if candidate.kind is not Kind.ANTHROPIC or not may_need_fitting(body):
+            return body, ()
+        said = self._settings.upstreams[candidate.upstream].thinking
+        if said == "auto" and "claude" not in candidate.model.lower():
+            return body, ()
+        traits = traits_of(candidate.model)
+        if said != "auto":
+            traits = msgspec.structs.replace(traits, thinking=said)
+        elif candidate.model == self._asked.model or _alike(traits, self._asked.model):
+            return body, ()
+        return fitted_bytes(body, decode_object(body), traits)
 
     def _translated(
         self, candidate: Candidate, request: Request, addition: Addition | None = None
@@ -199,6 +257,17 @@ class Preparer:
         )
 
 
+def account_of(candidate: Candidate, settings: Settings) -> str:
+    """Return whose account this candidate's credential belongs to."""
+    upstream = settings.upstreams.get(candidate.upstream)
+    return (upstream.account if upstream is not None else "") or candidate.credential
+
+
+def _alike(traits: Traits, model: str) -> bool:
+    """Whether a body that was written for this model can be taken as it is."""
+    return "claude" in model.lower() and traits_of(model) == traits
+
+
 def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Return the client's headers that an upstream of the same format should see.
 
@@ -211,39 +280,6 @@ def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
         for name, value in headers.items()
         if name not in left_out and not name.startswith(_OUR_PREFIXES)
     }
-
-
-def decode_object(body: bytes) -> JSON:
-    """Return the body as an object. Raises BadRequest with the place of the first error."""
-    try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadRequest("", f"The body is not valid JSON: {error}") from error
-    except RecursionError as error:
-        raise BadRequest("", "The body is nested too deeply.") from error
-    if not isinstance(decoded, dict):
-        raise BadRequest("", "The body must be a JSON object.")
-    return decoded
-
-
-_UNSIGNED = re.compile(rb'"signature"\s*:\s*""')
-
-
-def mended(form: Format, body: bytes) -> bytes:
-    """Return a body that its vendor will take although another one answered a turn of it.
-
-    Thinking of other vendors, or torn off before its signature, comes back in the history without
-    one, and the whole request would be refused for it. Untouched where there is none.
-    """
-    if form is Format.ANTHROPIC and _UNSIGNED.search(body):
-        decoded = decode_object(body)
-        repaired = without_unsigned_thinking(decoded)
-    elif form is Format.OPENAI_RESPONSES and b'"reasoning"' in body:
-        decoded = decode_object(body)
-        repaired = without_our_reasoning(decoded)
-    else:
-        return body
-    return body if repaired is decoded else msgspec.json.encode(repaired)
 
 
 def url_path(base_url: str, kind: Kind, path: str) -> str:

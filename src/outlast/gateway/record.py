@@ -7,6 +7,7 @@ import msgspec
 from outlast.config.routes import LOCAL_NAMES
 from outlast.gateway.asked import Asked, Plan, Prepared
 from outlast.gateway.events import Observe
+from outlast.gateway.foreword import Foreword
 from outlast.gateway.going import Going
 from outlast.gateway.holding import Unit
 from outlast.gateway.racer import Racer
@@ -58,9 +59,10 @@ class Record:
         for unit in units:
             self._events += [dated(event, created) for event in unit.events]
 
-    def render(self, codec: Codec, request: Request) -> bytes:
-        """Return the kept events as a whole answer in the client's format."""
-        return msgspec.json.encode(codec.render_answer(self._events, request))
+    def render(self, codec: Codec, request: Request, words: str = "") -> bytes:
+        """Return the kept events as a whole answer in the client's format, after these words."""
+        events = Foreword(words).feed(self._events) if words else self._events
+        return msgspec.json.encode(codec.render_answer(events, request))
 
     def wall(self, now: float) -> float:
         return self._asked.at + (now - self._started_at)
@@ -99,7 +101,13 @@ class Record:
             latency_s=took_s if racer.first_content_s is None else racer.first_content_s,
             evidence=evidence,
         )
-        return Observe(candidate, observation, verdict)
+        return Observe(
+            candidate,
+            observation,
+            verdict,
+            signed=tuple(leg.signed) if racer.prepared.same_format else (),
+            refused=racer.prepared.refused if leg.content_seen else (),
+        )
 
     def resumed(self, going_on: Going, candidate: Candidate, at_char: int) -> JSON:
         """Note a seam; return the truth about it for the stream."""

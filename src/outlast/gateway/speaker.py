@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from outlast.gateway.foreword import Foreword
 from outlast.gateway.holding import Unit
 from outlast.gateway.transcript import Transcript
 from outlast.nouns import Format
@@ -42,13 +43,15 @@ class Speaker:
         self._through = False
         self._truth: JSON = {}
         self._untold = False
+        self._foreword: Foreword | None = None
         self.iterations: list[JSON] = []
         """Anthropic's `usage.iterations` for the last event, where there were several voices."""
         self.transcript = Transcript()
 
-    def begin(self, *, same_format: bool) -> None:
-        """An attempt is about to be heard for the first time."""
-        self._through = same_format
+    def begin(self, *, same_format: bool, words: str = "") -> None:
+        """An attempt is about to be heard for the first time, after these words to people."""
+        self._through = same_format and not words
+        self._foreword = Foreword(words) if words else None
         self._writer = self._codec.writer(self._request())
 
     def say(self, units: list[Unit]) -> bytes:
@@ -57,13 +60,19 @@ class Speaker:
         Raises MalformedFrame where the upstream's events make no legal stream.
         """
         if not self._through:
-            return self.voice([event for unit in units for event in unit.events])
+            return self._render([event for unit in units for event in unit.events])
         out: list[bytes] = []
         for unit in units:
             # Nothing of the upstream's: the format's last word, which it did not say.
             out.append(unit.raw or self._codec.last_word)
             self.transcript.note(unit.events, unit.raw)
         return b"".join(out)
+
+    def _render(self, events: list[AnswerEvent]) -> bytes:
+        if self._foreword is not None:
+            events = self._foreword.feed(events)
+            self.transcript.asides.add(Foreword.INDEX)
+        return self.voice(events)
 
     def seam(self, truth: JSON) -> bytes:
         """From here on another voice speaks; return the frame that says so.

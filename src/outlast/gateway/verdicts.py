@@ -57,6 +57,12 @@ def status_of(verdict: Verdict) -> int:
             return 502
 
 
+def about_history(verdict: Verdict) -> Verdict:
+    """Return the verdict on a refusal that is followed by the same question, its history mended."""
+    said = f"{verdict.evidence}: the history; asked again without what it cannot read"
+    return msgspec.structs.replace(verdict, evidence=said)
+
+
 def broken_message(candidate: Candidate | None, verdict: Verdict) -> str:
     name = candidate.upstream if candidate is not None else "the upstream"
     return (

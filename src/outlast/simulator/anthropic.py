@@ -84,6 +84,7 @@ def read(body: JSON, *, counting: bool = False) -> Ask:
         thinks=thinks,
         shows_thinking=(body.get("thinking") or {}).get("display") != "omitted",
         cache="cache_control" in str(body),
+        seals=tuple(seal for turn in merged for seal in turn.seals),
     )
 
 
@@ -105,6 +106,7 @@ def _thinks(body: JSON, turns: tuple[Turn, ...]) -> bool:
                 "Expected `thinking` or `redacted_thinking`, but found `text`. When `thinking` is"
                 " enabled, a final `assistant` message must start with a thinking block.",
             )
+        _led(body)
     return kind in {"enabled", "adaptive"} and turns[-1].role == "user"
 
 
@@ -123,6 +125,7 @@ def _turn(role: Any, content: Any, where: str) -> Turn:
     texts: list[str] = []
     calls: list[Call] = []
     results: list[Result] = []
+    seals: list[tuple[str, str]] = []
     for number, block in enumerate(items(content, where)):
         at = f"{where}.{number}"
         tag = block.get("type") if isinstance(block, dict) else None
@@ -136,10 +139,8 @@ def _turn(role: Any, content: Any, where: str) -> Turn:
             if not block.get("text"):
                 raise Rejected(400, "messages: text content blocks must be non-empty")
             texts.append(block["text"])
-        elif tag == "thinking" and not is_signed(
-            str(block.get("thinking", "")), str(block.get("signature", ""))
-        ):
-            raise Rejected(400, f"{at}: Invalid `signature` in `thinking` block")
+        elif tag in {"thinking", "redacted_thinking"}:
+            seals.append(_seal(block, at))
         elif tag == "tool_use":
             if not isinstance(block.get("input"), dict):
                 raise Rejected(400, f"{at}.tool_use.input: Input should be a valid dictionary")
@@ -148,7 +149,48 @@ def _turn(role: Any, content: Any, where: str) -> Turn:
             said = _plain(block.get("content"), f"{at}.tool_result.content")
             results.append(Result(str(block.get("tool_use_id")), said))
     glue = "\n" if role == "user" else ""
-    return Turn(role, glue.join(texts), tuple(calls), tuple(results))
+    return Turn(role, glue.join(texts), tuple(calls), tuple(results), tuple(seals))
+
+
+def _seal(block: JSON, at: str) -> tuple[str, str]:
+    """Return (how it is refused by another account, signature) of a thinking block."""
+    redacted = block["type"] == "redacted_thinking"
+    refusal = f"{at}: Invalid `signature` in `thinking` block"
+    if redacted:
+        refusal = f"{at}: Invalid `data` in `redacted_thinking` block"
+    words = "" if redacted else str(block.get("thinking", ""))
+    signature = str(block.get("data" if redacted else "signature", ""))
+    if not is_signed(words, signature):
+        raise Rejected(400, refusal)
+    return refusal, signature
+
+
+def _led(body: JSON) -> None:
+    """With a budget, the calls of the running turn follow thinking."""
+    messages = body["messages"]
+    if not isinstance(messages[-1].get("content"), list):
+        return
+    place = len(messages) - 1
+    if not any(block.get("type") == "tool_result" for block in messages[-1]["content"]):
+        return
+    while place > 0 and (messages[place]["role"] == "assistant" or _results(messages[place])):
+        place -= 1
+    first = messages[place + 1] if place + 1 < len(messages) else {}
+    content = first.get("content")
+    kind = content[0].get("type") if isinstance(content, list) and content else "text"
+    if kind not in {"thinking", "redacted_thinking"}:
+        raise Rejected(
+            400,
+            f"messages.{place + 1}.content.0.type: Expected `thinking` or `redacted_thinking`, but"
+            f" found `{kind}`. When `thinking` is enabled, a final `assistant` message must start"
+            " with a thinking block (preceeding the lastmost set of `tool_use` and `tool_result`"
+            " blocks).",
+        )
+
+
+def _results(message: JSON) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(b.get("type") == "tool_result" for b in content)
 
 
 def _paired(turns: tuple[Turn, ...]) -> None:
@@ -219,6 +261,8 @@ def whole(answer: Answer, ask: Ask, stamp: Stamp) -> JSON:
     for part in answer.parts:
         if isinstance(part, canon.Text):
             body["content"].append({"type": "text", "text": part.text})
+        elif isinstance(part, canon.Thinking) and part.redacted:
+            body["content"].append({"type": "redacted_thinking", "data": part.signature})
         elif isinstance(part, canon.Thinking):
             shown = part.text if ask.shows_thinking else ""
             block = {"type": "thinking", "thinking": shown, "signature": part.signature}
@@ -254,6 +298,8 @@ def stream(answer: Answer, ask: Ask, cutter: Cutter, stamp: Stamp) -> Iterator[F
         if isinstance(part, canon.Text):
             opened: JSON = {"type": "text", "text": ""}
             deltas = _text(part, cutter, index)
+        elif isinstance(part, canon.Thinking) and part.redacted:
+            opened, deltas = {"type": "redacted_thinking", "data": part.signature}, iter(())
         elif isinstance(part, canon.Thinking):
             opened = {"type": "thinking", "thinking": "", "signature": ""}
             deltas = _thinking(part, ask, cutter, index)

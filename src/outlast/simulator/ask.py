@@ -31,6 +31,8 @@ class Turn(msgspec.Struct, frozen=True):
     text: str = ""
     calls: tuple[Call, ...] = ()
     results: tuple[Result, ...] = ()
+    seals: tuple[tuple[str, str], ...] = ()
+    """(How it is refused where it cannot be read, signature) of each thinking block."""
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -62,6 +64,8 @@ class Ask(msgspec.Struct, frozen=True):
     usage_chunk: bool = False
     cache: bool = False
     """Anthropic: there is a cache_control."""
+    seals: tuple[tuple[str, str], ...] = ()
+    """What was signed in the history: (the refusal where it cannot be read, the signature)."""
     goes_on: bool = False
     """The request says in its own format that the last assistant turn is to be continued."""
 
@@ -97,6 +101,7 @@ def merge(turns: list[Turn]) -> tuple[Turn, ...]:
                 last.text + glue + turn.text,
                 last.calls + turn.calls,
                 last.results + turn.results,
+                last.seals + turn.seals,
             )
             merged.append(joined)
         else:

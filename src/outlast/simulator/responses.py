@@ -10,7 +10,7 @@ from outlast.nouns import Format
 from outlast.simulator.ask import Ask, Call, Rejected, Result, Tool, Turn, merge
 from outlast.simulator.chat import missing, plain, wrong
 from outlast.simulator.frames import Cutter, Frame, FrameKind, Stamp, frame
-from outlast.simulator.truth import Answer, sign
+from outlast.simulator.truth import Answer, is_signed
 from outlast.wire import canon
 from outlast.wire.canon import JSON
 
@@ -54,6 +54,7 @@ def read(body: JSON) -> Ask:
         thinks=bool(reasoning) and reasoning.get("effort") != "none",
         shows_thinking=bool(reasoning.get("summary")),
         encrypted="reasoning.encrypted_content" in (body.get("include") or ()),
+        seals=tuple(seal for turn in turns for seal in turn.seals),
     )
 
 
@@ -88,24 +89,20 @@ def _turns(given: Any, system: list[str]) -> list[Turn]:
         elif kind in {"function_call_output", "custom_tool_call_output"}:
             said = plain(item.get("output"), f"{where}.output")
             turns.append(Turn("user", results=(Result(str(item.get("call_id")), said),)))
-        elif kind == "reasoning":
-            _genuine(item)
+        elif kind == "reasoning" and item.get("encrypted_content") is not None:
+            turns.append(Turn("assistant", seals=(_genuine(item),)))
     return turns
 
 
-def _genuine(item: JSON) -> None:
-    sealed = item.get("encrypted_content")
-    if sealed is None:
-        return
+def _genuine(item: JSON) -> tuple[str, str]:
+    """Return (how it is refused by another organisation, what is sealed). Raises Rejected."""
+    sealed = str(item.get("encrypted_content"))
+    refusal = f"The encrypted content {sealed[:8]}... could not be verified."
     said = "".join(str(part.get("text", "")) for part in item.get("summary") or ())
-    if str(sealed).startswith(_SEALED) and (not said or sealed == _SEALED + sign(said)):
-        return
-    raise Rejected(
-        400,
-        f"The encrypted content {str(sealed)[:8]}... could not be verified.",
-        "",
-        "invalid_encrypted_content",
-    )
+    signature = sealed.removeprefix(_SEALED)
+    if not sealed.startswith(_SEALED) or not is_signed(said, signature):
+        raise Rejected(400, refusal, "", "invalid_encrypted_content")
+    return refusal, signature
 
 
 def _paired(turns: tuple[Turn, ...]) -> None:

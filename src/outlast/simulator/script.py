@@ -133,8 +133,11 @@ class TextPart(msgspec.Struct, frozen=True, tag="text", forbid_unknown_fields=Tr
 
 
 class ThinkingPart(msgspec.Struct, frozen=True, tag="thinking", forbid_unknown_fields=True):
+    """`redacted`: shown as data that nobody can read (Anthropic; left out elsewhere)."""
+
     text: str = ""
     chars: int = 0
+    redacted: bool = False
 
 
 class ToolPart(msgspec.Struct, frozen=True, tag="tool_use", forbid_unknown_fields=True):
@@ -176,6 +179,8 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Any other model gets the vendor's 404."""
     keys: tuple[str, ...] = ()
     """Credentials that are accepted; empty: any, or none."""
+    account: str = ""
+    """Signs thinking and encrypted reasoning, and refuses what another account signed."""
     speed: float = 1.0
     """Seconds of script time per second: `60` plays an hour in a minute."""
     language: Language = "en"

@@ -144,6 +144,10 @@ class Serving:
 
     def _answer(self, ask: Ask, fault: Fault | None, number: int) -> Sending:
         script = self.script
+        for refusal, signature in ask.seals:
+            if not truth.is_own(signature, script.account):
+                code = "" if self.is_anthropic else "invalid_encrypted_content"
+                raise Rejected(400, refusal, code=code)
         if script.context_tokens is not None:
             self._fits(truth.input_tokens(ask), script.context_tokens)
         if ask.turns[-1].role == "assistant" and self.is_anthropic and not script.prefill:

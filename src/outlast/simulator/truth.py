@@ -103,14 +103,33 @@ def answer(ask: Ask, script: Script) -> Answer:
     )
 
 
-def sign(words: str) -> str:
-    """Return the simulator's signature of a thinking block. Any other one is a forgery."""
-    return base64.b64encode(hashlib.sha256(b"sim" + words.encode()).digest() * 2).decode()
+def sign(words: str, account: str = "") -> str:
+    """Return the simulator's signature of a thinking block. Any other one is a forgery.
+
+    Its first half vouches for the words, its second half for the account, where there is one.
+    """
+    vouched = hashlib.sha256(b"sim" + words.encode()).digest()
+    own = hashlib.sha256(b"account" + account.encode()).digest() if account else vouched
+    return base64.b64encode(vouched + own).decode()
 
 
 def is_signed(words: str, signature: str) -> bool:
+    """Say whether some account of the simulator's signed these words."""
     # Thinking that was shown empty (`display: omitted`) keeps the signature of what was thought.
-    return signature == sign(words) or (not words and len(signature) == 88)
+    return (not words and len(signature) == 88) or _halves(signature)[0] == _halves(sign(words))[0]
+
+
+def is_own(signature: str, account: str) -> bool:
+    """Say whether a vendor of this account can read what was signed; one without reads all."""
+    return not account or _halves(signature)[1] == _halves(sign("", account))[1]
+
+
+def _halves(signature: str) -> tuple[bytes, bytes]:
+    try:
+        raw = base64.b64decode(signature, validate=True)
+    except ValueError:
+        return b"", b""
+    return (raw[:32], raw[32:]) if len(raw) == 64 else (b"", b"")
 
 
 def continues(ask: Ask, script: Script) -> bool:
@@ -225,7 +244,8 @@ def _written(part: Part, language: Language, *key: object) -> Part:
     if isinstance(part, TextPart) and not part.text:
         return TextPart(text=prose(part.chars, language, *key))
     if isinstance(part, ThinkingPart) and not part.text:
-        return ThinkingPart(text=prose(part.chars, language, "thinking", *key))
+        words = prose(part.chars, language, "thinking", *key)
+        return msgspec.structs.replace(part, text=words)
     return part
 
 
@@ -295,7 +315,9 @@ def _language(wishes: dict[str, str], script: Script) -> Language:
 
 def _finished(part: Part, ask: Ask, script: Script, number: int) -> AnswerPart:
     if isinstance(part, ThinkingPart):
-        return canon.Thinking(text=part.text, signature=sign(part.text), origin=ask.format)
+        signature = sign(part.text, script.account)
+        shown = "" if part.redacted else part.text
+        return canon.Thinking(shown, signature, redacted=part.redacted, origin=ask.format)
     if isinstance(part, ToolPart):
         return canon.ToolUse(
             id=digest("call", script.seed, script.name, number, *map(repr, ask.turns))[:24],
