@@ -12,28 +12,21 @@ import socket
 import ssl
 import time
 from email.utils import parsedate_to_datetime
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from outlast.config import Settings, UpstreamSettings
 from outlast.doctor.findings import Finding, Mark, certificate, streaming
+from outlast.gateway.inward import API_PATHS, MODELS_PATH, api_headers, model_names, request_body
 from outlast.gateway.prepare import url_path
 from outlast.gateway.transport import credential_headers
-from outlast.nouns import Kind
+from outlast.network import days_left, tls_context
+from outlast.observatory.probe_targets import MAX_TOKENS, QUESTION
 
 BODY_LIMIT_BYTES = 1 << 20
-PROMPT = "Count from 1 to 20, separated by spaces."
-TOKENS = 48
 STEPS = ("DNS", "TCP", "TLS", "key", "one token", "streaming")
 EVENTS_MAX = 500
-
-_PATHS = {
-    Kind.ANTHROPIC: "/v1/messages",
-    Kind.OPENAI_CHAT: "/v1/chat/completions",
-    Kind.OPENAI_RESPONSES: "/v1/responses",
-}
 
 
 class Stop(Exception):
@@ -124,7 +117,7 @@ class Examination:
                 self._connect() as raw,
                 self._context().wrap_socket(raw, server_hostname=self.host) as tls,
             ):
-                ends = (tls.getpeercert() or {}).get("notAfter")
+                left = days_left(tls.getpeercert(), time.time())
         except ssl.SSLCertVerificationError as error:
             raise Stop(
                 f"certificate refused: {error.verify_message}",
@@ -136,22 +129,21 @@ class Examination:
                 f"no TLS: {_why(error)}", "Does this port speak https? Check base_url."
             ) from error
         took_s = time.monotonic() - began
-        if not isinstance(ends, str):
+        if left is None:
             todo = "Turn verify on again after the test."
             return self._finding("TLS", Mark.WARNING, "certificate not checked", todo, took_s)
-        days_left = (ssl.cert_time_to_seconds(ends) - time.time()) / 86_400
-        return certificate(self.upstream.name, days_left, took_s)
+        return certificate(self.upstream.name, left, took_s)
 
     def _key(self) -> Finding:
         """The list of models: free of charge, and it needs the key."""
-        status, body = self._ask("GET", "/v1/models", None)
+        status, body = self._ask("GET", MODELS_PATH, None)
         if status in {401, 403}:
             raise Stop(
                 f"HTTP {status}: {_message(body)}",
                 f"Check the key in {self.upstream.key_env or self.upstream.key_file or 'key_env'}.",
             )
         if status == 200:
-            names = _model_names(body)
+            names = model_names(body) or []
             if not self.model and names:
                 self.model = names[0]
             return self._finding("key", Mark.OK, f"accepted; {len(names)} models listed")
@@ -183,11 +175,12 @@ class Examination:
 
     def _stream(self) -> tuple[list[float], str]:
         """When each event arrived, and what an error event said."""
-        body = msgspec.json.encode(request_body(self.upstream.kind, self.model))
+        made = request_body(self.upstream.kind, self.model, QUESTION, MAX_TOKENS)
+        body = msgspec.json.encode(made)
         began = time.monotonic()
         arrivals_s: list[float] = []
         with self._connection() as connection:
-            response = self._send(connection, "POST", _PATHS[self.upstream.kind], body)
+            response = self._send(connection, "POST", API_PATHS[self.upstream.kind], body)
             if response.status != 200:
                 refusal = response.read(BODY_LIMIT_BYTES)
                 return [], f"HTTP {response.status}: {_message(refusal)}"
@@ -221,7 +214,7 @@ class Examination:
             "accept-encoding": "identity",
             "content-type": "application/json",
             "user-agent": "outlast-doctor",
-            **({"anthropic-version": "2023-06-01"} if self.upstream.kind is Kind.ANTHROPIC else {}),
+            **api_headers(self.upstream.kind),
             **self.upstream.headers,
             **credential_headers(self.upstream),
         }
@@ -260,24 +253,7 @@ class Examination:
         return socket.create_connection((self.host, self.port), timeout=self.timeouts.connect_s)
 
     def _context(self) -> ssl.SSLContext:
-        if not self.upstream.verify:
-            context = ssl.create_default_context()
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-            return context
-        ca_file = self.upstream.ca_file
-        return ssl.create_default_context(
-            cafile=self.settings.resolve(ca_file) if ca_file else None
-        )
-
-
-def request_body(kind: Kind, model: str) -> dict[str, Any]:
-    """A small streamed request in the upstream's own format."""
-    if kind is Kind.OPENAI_RESPONSES:
-        return {"model": model, "input": PROMPT, "max_output_tokens": TOKENS, "stream": True}
-    limit = "max_tokens" if kind is Kind.ANTHROPIC else "max_completion_tokens"
-    messages = [{"role": "user", "content": PROMPT}]
-    return {"model": model, "messages": messages, limit: TOKENS, "stream": True}
+        return tls_context(self.settings, self.upstream)
 
 
 def _why(error: BaseException) -> str:
@@ -307,11 +283,3 @@ def _error(line: bytes) -> str:
     if not isinstance(event, dict) or not event.get("error"):
         return ""
     return _message(msgspec.json.encode(event))
-
-
-def _model_names(body: bytes) -> list[str]:
-    try:
-        listed = msgspec.json.decode(body)["data"]
-        return [str(entry["id"]) for entry in listed]
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return []
