@@ -1,0 +1,1 @@
+"""The observatory, measured on records of real outages."""

@@ -1,0 +1,1 @@
+"""Time to recovery: forecasts, their intervals, and the words for them."""
