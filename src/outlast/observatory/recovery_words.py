@@ -72,8 +72,8 @@ def _meaning(forecast: Forecast, lang: Lang) -> str:
     if lang == "fr":
         return (
             "C'est le temps qu'il reste jusqu'à ce que tout aille bien, et le reste 15 minutes "
-            f"sans rechute, estimé d'après {forecast.n} pannes passées : la moitié de telles pannes "
-            "finissent dans le premier intervalle, huit sur dix dans le second."
+            f"sans rechute, estimé d'après {forecast.n} pannes passées : la moitié de telles "
+            "pannes finissent dans le premier intervalle, huit sur dix dans le second."
         )
     return (
         "This is the time left until all is well and stays so for 15 minutes without a relapse, "
