@@ -146,7 +146,7 @@ def test_upstreams_of_one_account_are_one() -> None:
 BUDGET = {"type": "enabled", "budget_tokens": 4000}
 ADAPTIVE = {"type": "adaptive"}
 
-FITS = [
+FITS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("claude-sonnet-4-5", {"thinking": ADAPTIVE}, {"thinking": {**BUDGET, "budget_tokens": 8000}}),
     ("claude-sonnet-4-5", {"output_config": {"effort": "high"}}, {}),
     ("claude-opus-4-8", {"thinking": BUDGET, "temperature": 1}, {"thinking": ADAPTIVE}),
@@ -162,7 +162,7 @@ FITS = [
 
 
 @pytest.mark.parametrize(
-    ("model", "said", "fits"), FITS, ids=[f"{f[0]} {list(f[1])}" for f in FITS]
+    ("model", "said", "fits"), FITS, ids=[f"{f[0]} {sorted(f[1])}" for f in FITS]
 )
 def test_another_model_is_asked_to_think_its_own_way(model: str, said: Any, fits: Any) -> None:
     one = preparer(history(TEXT, max_tokens=16_000, **said))

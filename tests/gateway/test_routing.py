@@ -114,6 +114,7 @@ def test_a_candidate_knows_provider_vendor_credential_and_model() -> None:
         "anthropic",
         "anthropic",
         "ANTHROPIC_API_KEY",
+        context_tokens=1_000_000,
     )
     assert (second.provider, second.vendor, second.model) == ("amazon", "anthropic", "other")
     assert (second.credential, second.weight) == ("/run/key", 3)

@@ -131,8 +131,8 @@ class CandidateSettings(msgspec.Struct, frozen=True, kw_only=True):
     context_tokens: Annotated[
         int | None,
         Meta(
-            description="Its context window. A prompt that is too long for one candidate goes on "
-            "to one with a larger window, if both are stated."
+            description="Its context window, where the table of models does not know it. A prompt "
+            "that is too long for one candidate goes on to one with a larger window."
         ),
     ] = None
     order: Annotated[

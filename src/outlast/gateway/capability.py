@@ -1,11 +1,13 @@
-"""How a model can go on with an answer that another one began. Pure, a table with sources.
+"""What a model can do that decides where an answer may go on. Pure, a table with sources.
 
 exact      the engine continues the very characters: the embedded model, llama.cpp, vLLM
 prefill    the API takes a last turn by the assistant and goes on from it
 instruct   it is asked to, in a turn of its own, and a filter joins the seam (seam.py)
 none       it is never asked to
 
-The configuration has the last word: `continuation` of an upstream.
+How it thinks is in wire/anthropic/models.py, its window at the end here. The configuration has the
+last word on all of it: `continuation` and `thinking` of an upstream, `context_tokens` of a
+candidate.
 """
 
 from __future__ import annotations
@@ -83,3 +85,35 @@ def _by_table(candidate: Candidate) -> Ability:
             return PREFILL_PREFIX
         case _:
             return INSTRUCT
+
+
+class Window(msgspec.Struct, frozen=True):
+    """The longest prompt a model takes, in tokens; 0: not known."""
+
+    tokens: int = 0
+    source: str = ""
+
+
+_CLAUDE = "Anthropic, `Context windows` and the models' pages; read November 2026"
+_OPENAI = "OpenAI, the models' pages, as resellers repeat them; read November 2026"
+_WINDOWS: tuple[tuple[re.Pattern[str], Window], ...] = (
+    (re.compile(r"gpt-5(?:\.\d)?-chat"), Window(128_000, _OPENAI)),
+    (re.compile(r"gpt-5\.[45](?:-pro)?(?:-20\d\d.*)?$"), Window(1_050_000, _OPENAI)),
+    (re.compile(r"gpt-5"), Window(400_000, _OPENAI)),
+    (re.compile(r"gpt-4\.1"), Window(1_047_576, _OPENAI)),
+    (re.compile(r"gpt-4o|gpt-4-turbo"), Window(128_000, _OPENAI)),
+    (re.compile(r"o[134](?:-mini|-pro)?(?:-20\d\d.*)?$"), Window(200_000, _OPENAI)),
+    (
+        re.compile(r"gemini-(?:2|3)"),
+        Window(1_048_576, "Google, `Gemini models`; read November 2026"),
+    ),
+)
+"""The first that fits counts. Names are compared without a host's prefix, in lower case."""
+
+
+def window_of(model: str) -> Window:
+    """Return how long a prompt this model takes, as far as the table knows."""
+    name = model.rpartition("/")[2].lower()
+    if "claude" in name:
+        return Window(traits_of(name).context_tokens, _CLAUDE)
+    return next((window for pattern, window in _WINDOWS if pattern.match(name)), Window())

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from outlast.accounts.keys import matches
 from outlast.config import CandidateSettings, RouteSettings, Settings
+from outlast.gateway.capability import window_of
 from outlast.nouns import Allow, Candidate, Degraded, Kind, Scope
 from outlast.outcome import Verdict
 
@@ -62,7 +63,7 @@ def _candidate(found: CandidateSettings, model: str, settings: Settings) -> Cand
         vendor=upstream.vendor or provider,
         credential=upstream.key_env or upstream.key_file or upstream.name,
         weight=found.weight,
-        context_tokens=found.context_tokens or 0,
+        context_tokens=found.context_tokens or window_of(found.model or model).tokens,
     )
 
 

@@ -2,10 +2,10 @@
 
 The Messages API is one, but its models differ in what they refuse with a 400: sampling
 parameters, thinking budgets, forced tools, a last turn by the assistant. Sources: Anthropic's
-pages "Effort", "Structured outputs", "Mid-conversation system messages" and "What's new" in Opus
-4.7, 4.8, Sonnet 5, Opus 5.5 and Sonnet 5.5, read in November 2026. A Claude newer than this table
-is taken to be like the newest in it; a name that is not Claude's (other vendors serve this API
-too) as an early, patient one.
+pages "Effort", "Structured outputs", "Mid-conversation system messages", "Context windows" and
+"What's new" in Opus 4.7, 4.8, Sonnet 5, Opus 5.5 and Sonnet 5.5, read in November 2026. A Claude
+newer than this table is taken to be like the newest in it; a name that is not Claude's (other
+vendors serve this API too) as an early, patient one.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class Traits(msgspec.Struct, frozen=True):
     system_turns: bool = False
     """Takes role `system` after a user turn."""
     max_output: int | None = None
+    context_tokens: int = 0
+    """The longest prompt; 0: not known."""
 
 
 @lru_cache(maxsize=256)
@@ -72,6 +74,7 @@ def _claude(family: str, version: tuple[int, int], model: str) -> Traits:
         # Only Anthropic's own hosts take them, and only those use the bare name.
         system_turns=version >= (4, 8) and _FIRST_PARTY.match(model) is not None,
         max_output=_max_output(family, version),
+        context_tokens=1_000_000 if version >= (4, 6) else 200_000,
     )
 
 
