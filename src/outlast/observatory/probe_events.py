@@ -107,7 +107,7 @@ def observation_of(target: Target, seen: Seen, vantage: str) -> Observation:
         latency_s=seen.latency_s,
         weight=weight,
         evidence=seen.evidence,
-        id=seen.id or f"probe/{network}/{target.name}/{seen.at:.3f}",
+        id=seen.id or f"probe/{network}/{seen.at:.3f}/{target.name}",
         upstream=target.upstream,
         region=vantage,
         network=network,

@@ -146,7 +146,7 @@ def test_a_result_becomes_an_observation_of_this_vantage_point() -> None:
     assert (observation.region, observation.network) == ("paris", "paris")
     assert (observation.upstream, observation.symptom) == ("ua", "page")
     assert (observation.latency_s, observation.evidence) == (0.25, "HTTP 529")
-    assert observation.id == "probe/paris/a-api/1.000"
+    assert observation.id == "probe/paris/1.000/a-api"
 
 
 def test_a_vantage_point_without_a_name_has_one_vote_all_the_same() -> None:
