@@ -340,3 +340,13 @@ def test_an_address_may_be_written_in_many_ways(base_url: str, form: Format, pat
 def test_the_upstreams_key_is_the_transports_affair() -> None:
     made = preparer(asked(A), key=Secret("sk-secret"))(to(A))
     assert "sk-secret" not in str(made.headers)
+
+
+def test_a_limit_is_lowered_by_what_was_surely_shown_only() -> None:
+    """Counted too high, it would cut an answer off that fits the caller's own limit."""
+    body = BODIES[A] | {"max_tokens": 160}
+    one = preparer(asked(A, json.dumps(body).encode()))
+    ability = one.ability(to(A, "claude-opus-4-8"))
+    for shown, at_least in (("word " * 60, 110), ("電" * 150, 70), ("電" * 900, 16)):
+        made = one.continuing(to(A), shown, ability)
+        assert at_least <= json.loads(made.body)["max_tokens"] < 160

@@ -16,7 +16,7 @@ from outlast.config import Settings
 from outlast.gateway.asked import Asked, Prepared
 from outlast.gateway.capability import Ability, ability_of
 from outlast.gateway.histories import Foreign, Mended, decode_object, mended, seals_in
-from outlast.gateway.resuming import instruction
+from outlast.gateway.resuming import SURELY, instruction
 from outlast.nouns import Candidate, Format, Kind
 from outlast.wire import anthropic
 from outlast.wire.anthropic.fitting import fitted_bytes, may_need_fitting
@@ -35,6 +35,9 @@ LocalPrepare = Callable[[Request, Candidate, str, str], Prepared]
 
 ForeignTo = Callable[[str], Foreign | None]
 """An account → what tells whether it cannot read a signature (signatures.py)."""
+
+_LEAST_TOKENS = 16
+"""What a continuation may take where the limit seems to be used up: the count is an estimate."""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -152,7 +155,7 @@ class Preparer:
         request = self.request()
         limit = request.max_tokens
         if limit is not None:
-            limit = max(16, limit - estimate_tokens(partial))
+            limit = max(_LEAST_TOKENS, limit - estimate_tokens(partial) // SURELY)
         if candidate.kind is Kind.LOCAL:
             shorter = msgspec.structs.replace(request, max_tokens=limit)
             return self._local(shorter, candidate, self._asked.id, partial)
