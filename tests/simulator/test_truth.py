@@ -130,6 +130,20 @@ def test_without_prefill_a_chat_model_starts_again() -> None:
     assert told(script, ASKED, said, continue_final_message=True).text == truth[100:]
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        pytest.param("Count from 1 to 5, please.", "1 2 3 4 5", id="as asked"),
+        pytest.param("count  from 7\nto 9", "7 8 9", id="white space does not matter"),
+        pytest.param("Count from 9 to 7.", "", id="not backwards"),
+        pytest.param("Count from 1 to 5 [[chars=40]]", "", id="a wish for a length wins"),
+    ],
+)
+def test_a_vendor_can_count(question: str, said: str) -> None:
+    text = told(Script(seed=1), {"role": "user", "content": question}).text
+    assert (text == said) if said else not text[0].isdigit()
+
+
 def test_scripted_answers_follow_the_conversation() -> None:
     script = Script(answers=((text("one"),), (text("two"),)))
     said = {"role": "assistant", "content": "one"}

@@ -31,6 +31,7 @@ _CONTENT = re.compile(
 _FOLDER = re.compile(
     r"(?:working directory|<cwd>|\bcwd\b)[^/\n]{0,20}(/[^\s<>`\"']*)", re.IGNORECASE
 )
+_COUNT = re.compile(r"\bcount\s+from\s+(\d{1,3})\s+to\s+(\d{1,3})\b", re.IGNORECASE)
 _REMINDER = re.compile(r"<system-reminder>.*?</system-reminder>", re.DOTALL)
 _GENERIC = frozenset(
     re.findall(
@@ -83,6 +84,14 @@ def file_call(ask: Ask) -> tuple[Tool, Any] | None:
     if runner is not None:
         return runner, arguments(runner, dice("file", path), hints, _first(runner, _COMMANDS))
     return None
+
+
+def counted(ask: Ask) -> str | None:
+    """Return the numbers that the user asks to count, if they do: `Count from 1 to 20`."""
+    found = _COUNT.search(_REMINDER.sub("", ask.words))
+    if found is None or int(found[1]) > int(found[2]):
+        return None
+    return " ".join(str(number) for number in range(int(found[1]), int(found[2]) + 1))
 
 
 def _properties(tool: Tool) -> dict[str, Any]:

@@ -266,6 +266,8 @@ def _automatic(
         return [TextPart(text=_json(value))]
     if ask.any_json:
         return [TextPart(text=_json({"answer": prose(40, _language(wishes, script), *key)}))]
+    if "chars" not in wishes and (numbers := hands.counted(ask)):
+        return [TextPart(text=numbers)]
     return [TextPart(chars=min(chars, 120) if after_tool and "chars" not in wishes else chars)]
 
 
