@@ -101,6 +101,15 @@ def notices_and_incidents(connection: Connection) -> None:
                 PRIMARY KEY (incident_id, number)
             )
             """,
+        ),
+    )
+    _what_is_said(connection)
+
+
+def _what_is_said(connection: Connection) -> None:
+    _run(
+        connection,
+        (
             """
             CREATE TABLE component_states (
                 component TEXT PRIMARY KEY,
@@ -138,8 +147,8 @@ def notices_and_incidents(connection: Connection) -> None:
 
 
 def subscriptions_and_deliveries(connection: Connection) -> None:
-    """Who wants to hear, and what each has been told: one row for a subscriber and a state, so
-    that neither a restart nor a second replica tells it twice."""
+    """Who wants to hear, what there is to tell, and what each has been told: one row for a
+    subscriber and a state, so that neither a restart nor a second replica tells it twice."""
     _run(
         connection,
         (
@@ -150,25 +159,46 @@ def subscriptions_and_deliveries(connection: Connection) -> None:
                 target TEXT NOT NULL,
                 created_at DOUBLE PRECISION NOT NULL,
                 confirmed_at DOUBLE PRECISION,
-                ended_at DOUBLE PRECISION,
                 body TEXT NOT NULL
             )
             """,
             "CREATE INDEX subscriptions_by_target ON subscriptions (kind, target)",
+            # A subscriber is a target: two living rows of one would tell it everything twice.
+            """
+            CREATE UNIQUE INDEX subscriptions_once ON subscriptions (kind, target)
+            WHERE confirmed_at IS NOT NULL
+            """,
+            """
+            CREATE TABLE news (
+                state TEXT PRIMARY KEY,
+                incident_id TEXT NOT NULL,
+                number INTEGER NOT NULL,
+                kind TEXT NOT NULL,
+                at DOUBLE PRECISION NOT NULL,
+                spread_to TEXT NOT NULL,
+                spread_at DOUBLE PRECISION,
+                body TEXT NOT NULL
+            )
+            """,
+            "CREATE INDEX news_by_spread ON news (spread_at, at)",
+            "CREATE INDEX news_by_incident ON news (incident_id, number)",
             """
             CREATE TABLE deliveries (
                 subscription_id TEXT NOT NULL,
                 state TEXT NOT NULL,
-                created_at DOUBLE PRECISION NOT NULL,
+                incident_id TEXT NOT NULL,
+                number INTEGER NOT NULL,
+                first_due_at DOUBLE PRECISION NOT NULL,
                 due_at DOUBLE PRECISION NOT NULL,
                 tries INTEGER NOT NULL,
                 ended_at DOUBLE PRECISION,
                 ending TEXT NOT NULL,
                 claimed_until DOUBLE PRECISION NOT NULL,
-                body TEXT NOT NULL,
+                why TEXT NOT NULL,
                 PRIMARY KEY (subscription_id, state)
             )
             """,
-            "CREATE INDEX deliveries_by_due ON deliveries (ended_at, due_at)",
+            "CREATE INDEX deliveries_by_due ON deliveries (ending, due_at)",
+            "CREATE INDEX deliveries_by_incident ON deliveries (subscription_id, incident_id)",
         ),
     )
