@@ -91,7 +91,9 @@ _EFFECT = re.compile(
     r"inadvertently|while|when|although|but|so that)\b|(?<=.{15}), ",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'(*])|\n+|(?<=[a-z])\.(?=[A-Z][a-z])")
+_SENTENCE = re.compile(
+    r"(?<=[.!?])\s+(?=[A-Z\"'(*])|\n\n+|\n(?=[A-Z#*•\d-])|(?<=[a-z])\.(?=[A-Z][a-z])"
+)
 _CONFIGURED = re.compile(
     r"\bconfig\w* (?:\w+ )?(?:roll|deploy|release|change|update|push)"
     r"|\b(?:rollout|deployment|release|change|update|push) (?:of|to) (?:\w+ ){0,3}?config",
