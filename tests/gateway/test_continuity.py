@@ -14,21 +14,34 @@ from typing import Any
 import pytest
 from anthropic._streaming import SSEDecoder as AnthropicDecoder
 from anthropic.lib.streaming._messages import accumulate_event
-from anthropic.types import RawMessageStreamEvent
+from anthropic.types import Message, RawMessageStreamEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai._streaming import SSEDecoder
 from openai.lib.streaming.chat import ChatCompletionStreamState
-from openai.types.chat import ChatCompletionChunk
-from openai.types.responses import ResponseStreamEvent
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from outlast.gateway.events import AttemptBroke, BodyEnded, HeadReceived, OpenAttempt
+from outlast.config import RetrySettings
+from outlast.gateway.events import (
+    AttemptBroke,
+    BodyEnded,
+    HeadReceived,
+    OpenAttempt,
+    SendReply,
+)
 from outlast.nouns import Format, Kind
 from outlast.outcome import Fault
-from outlast.wire.stream import AnswerEvent
-from tests.gateway.answers import FORMATS, OPEN, A, C, call, closed, stream, text
-from tests.gateway.exchanges import SSE, Driver, TestPrepare, candidate, exchange
+from outlast.wire.stream import (
+    AnswerEvent,
+    BlockStart,
+    BlockStop,
+    SignatureDelta,
+    ThinkingDelta,
+)
+from tests.gateway.answers import FORMATS, OPEN, A, C, call, closed, stream, text, whole
+from tests.gateway.exchanges import JSON_TYPE, SSE, Driver, TestPrepare, candidate, exchange
 from tests.gateway.test_speaker import judged
 
 TRUTH = (
@@ -243,3 +256,113 @@ def test_without_anybody_to_go_on_the_end_is_an_error_at_every_cut(
             assert driver.commands[-1].clean is False  # type: ignore[union-attr]
             *_, last = judged(surface, driver.said)
             assert "error" in last or last["type"] in {"error", "response.failed"}
+
+
+@settings(max_examples=200, deadline=None)
+@given(forms, forms, forms, st.floats(0, 1), st.integers(1, 400), st.booleans())
+def test_a_whole_answer_is_whole_wherever_a_body_broke(
+    surface: Format, first: Format, second: Format, share: float, chunk: int, clean: bool
+) -> None:
+    driver = Driver(
+        exchange(
+            candidate("a", Kind(first.value)),
+            candidate("b", Kind(second.value), model="other"),
+            form=surface,
+            stream=False,
+        )
+    )
+    data = whole(first, answer(TRUTH, 50))
+    cut, spare = data[: int(share * len(data))], whole(second, answer(TRUTH, 50))
+    for body, ends_well in ((cut, clean), (spare, True)):
+        if not driver.machine.done:
+            driver.feed(lambda n: HeadReceived(n, 200, JSON_TYPE, 1))
+            for start in range(0, len(body), chunk):
+                driver.sends(body[start : start + chunk])
+            breaks(driver, clean=ends_well)
+    (reply,) = [c.reply for c in driver.commands if isinstance(c, SendReply)]
+    assert reply.status == 200
+    assert body_text(surface, reply.body) == TRUTH
+    assert driver.receipts[0].outcome == "ok"
+
+
+def body_text(form: Format, body: bytes) -> str:
+    """The text of a whole answer as the client's SDK has it."""
+    if form is A:
+        message = Message.model_validate_json(body, strict=True)
+        assert message.stop_reason == "end_turn"
+        return "".join(block.text for block in message.content if block.type == "text")
+    if form is C:
+        choice = ChatCompletion.model_validate_json(body).choices[0]
+        assert choice.finish_reason == "stop"
+        return choice.message.content or ""
+    response = Response.model_validate_json(body)
+    assert response.status == "completed"
+    return response.output_text
+
+
+SIGNATURES = {"one": "c2lnbmVkIGJ5IG9uZQ==", "two": "c2lnbmVkIGJ5IHR3bw=="}
+
+
+def thoughtful(form: Format, who: str) -> bytes:
+    """An answer that begins with thinking, signed where the format signs."""
+    thought: list[AnswerEvent] = [
+        BlockStart(0, "thinking"),
+        *(ThinkingDelta(0, piece) for piece in pieces(f"Thought by {who}.", 3)),
+        SignatureDelta(0, SIGNATURES[who], origin=form),
+        BlockStop(0),
+    ]
+    return stream(form, [*OPEN, *thought, *text(*pieces("It is noon.", 3), index=1), *closed()])
+
+
+@settings(max_examples=200, deadline=None)
+@given(forms, forms, forms, st.floats(0, 1), st.floats(0, 1), st.integers(1, 200))
+def test_no_signature_is_made_up_and_none_is_moved(
+    surface: Format, first: Format, second: Format, share: float, other: float, chunk: int
+) -> None:
+    """Two break off in turn, then somebody answers: thinking is live where nobody is left."""
+    driver = Driver(
+        exchange(
+            candidate("a", Kind(first.value)),
+            candidate("b", Kind(second.value), model="other"),
+            candidate("c", Kind(first.value)),
+            form=surface,
+            retry=RetrySettings(same_upstream_max=1),
+        )
+    )
+    data = {"a": thoughtful(first, "one"), "b": thoughtful(second, "two")}
+    cuts = [share, other]
+    while not driver.machine.done:
+        opened = [c for c in driver.commands if isinstance(c, OpenAttempt)]
+        who = opened[-1].candidate.upstream
+        prepare = driver.machine._prepare
+        assert isinstance(prepare, TestPrepare)
+        sent = data.get(who) or data["a"]
+        if prepare.partials:
+            partial = prepare.partials[-1][1]
+            form = second if who == "b" else first
+            sent = stream(form, answer("It is noon."[len(partial.rstrip()) :], 3))
+        cut = cuts.pop(0) if cuts else 1.0
+        send(driver, sent[: int(cut * len(sent))], chunk)
+        breaks(driver, clean=False)
+    assert driver.receipts[0].outcome == "ok"
+    assert sdk_text(surface, driver.said) == "It is noon."
+    if surface is A:
+        for said, signature in thoughts(driver.said):
+            assert (said, signature) in {
+                *((f"Thought by {who}.", SIGNATURES[who]) for who in SIGNATURES),
+                (said, ""),
+            }
+
+
+def thoughts(said: bytes) -> list[tuple[str, str]]:
+    """(thinking, signature) of each block that a client of Anthropic's has."""
+    found: dict[int, list[str]] = {}
+    for event in _data(said):
+        if event["type"] == "content_block_start" and event["content_block"]["type"] == "thinking":
+            block = event["content_block"]
+            found[event["index"]] = [block["thinking"], block["signature"]]
+        elif event["type"] == "content_block_delta" and event["index"] in found:
+            delta = event["delta"]
+            found[event["index"]][0] += delta.get("thinking", "")
+            found[event["index"]][1] += delta.get("signature", "")
+    return [(thought, signature) for thought, signature in found.values()]

@@ -24,10 +24,12 @@ from outlast.gateway.events import (
 from outlast.nouns import Candidate, Format, Kind
 from outlast.outcome import Fault
 from outlast.wire.canon import Request, StructuredOutput, ToolChoice
+from tests.gateway.answers import OPEN, closed, stream, text
 from tests.gateway.exchanges import (
     DONE,
     ENDING,
     JSON_TYPE,
+    MODEL,
     OVERLOADED,
     SSE,
     START,
@@ -465,3 +467,22 @@ def test_a_visible_notice_stands_where_another_model_goes_on_and_it_was_asked_fo
     assert legal(driver.said)
     partials = driver.machine._prepare.partials  # type: ignore[attr-defined]
     assert [partial for _, partial, _ in partials] == ["bonjour ", "bonjour le monde "]
+
+
+@pytest.mark.parametrize("surface", [Format.OPENAI_CHAT, Format.OPENAI_RESPONSES])
+def test_after_a_seam_the_model_that_is_named_is_the_one_that_speaks(surface: Format) -> None:
+    driver = Driver(
+        exchange(candidate("a", Kind(surface.value)), candidate("b"), form=surface, notice="")
+    )
+    driver.feed(head)
+    whole = stream(surface, [*OPEN, *text("It is ", "two."), *closed()])
+    driver.sends(whole[: whole.index(b"\n\n", whole.index(b"It is ")) + 2])
+    driver.feed(cut)
+    driver.feed(head)
+    driver.sends(START + TEXT_START + words("noon.") + ENDING)
+    frames = [f.partition(b"data: ")[2] for f in driver.said.split(b"\n\n")]
+    events = [json.loads(data) for data in frames if data.startswith(b"{")]
+    named = [event.get("model") or event.get("response", {}).get("model") for event in events]
+    told = [name for name in named if name]
+    assert told[0] != MODEL
+    assert told[-1] == MODEL

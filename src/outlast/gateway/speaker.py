@@ -91,6 +91,9 @@ class Speaker:
 
     def voice(self, events: list[AnswerEvent]) -> bytes:
         """Return canonical events as the client's frames. Raises MalformedFrame."""
+        if self._codec.format is Format.ANTHROPIC and self.transcript.start is not None:
+            # A second start names another model; this dialect names it once, and then in the truth.
+            events = [event for event in events if not isinstance(event, Start)]
         out: list[bytes] = []
         for event in events:
             frames = self._writer.write(dated(event, self._created))

@@ -1,9 +1,10 @@
 """A second voice's events, made to go on where the first broke off. Pure.
 
 The second attempt is a whole answer of its own: with a start, blocks from zero, an end. What
-comes out has no second start, goes on in the open text block (`claude -p` prints the last block
-alone: a second one would cost its reader the first half), numbers its blocks after those that were
-shown, and passes its first text through the seam filter.
+comes out tells who speaks now (a writer takes a later start for that alone), goes on in the open
+text block (`claude -p` prints the last block alone: a second one would cost its reader the first
+half), numbers its blocks after those that were shown, and passes its first text through the seam
+filter.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class Splicer:
         """The second voice's block whose text is being joined."""
         self._joined = not transcript.text
         self._left_out: set[int] = set()
+        self._start: Start | None = None
+        """Who speaks now: told with the first words, since before them nothing is sure."""
         self._stops = _Straddling(transcript.text, stops) if stops else None
 
     def opening(self) -> list[AnswerEvent]:
@@ -73,6 +76,8 @@ class Splicer:
     def feed(self, events: list[AnswerEvent]) -> list[AnswerEvent]:
         """Return these events as the client may hear them. Raises Misfit."""
         spliced = [out for event in events for out in self._take(event)]
+        if spliced and self._start is not None:
+            spliced, self._start = [self._start, *spliced], None
         if self._stops is None:
             return spliced
         return [kept for event in spliced for kept in self._stops.feed(event)]
@@ -80,6 +85,7 @@ class Splicer:
     def _take(self, event: AnswerEvent) -> list[AnswerEvent]:
         match event:
             case Start():
+                self._start = event
                 return []
             case BlockStart(kind=kind, index=index) if kind in _THOUGHT and not self._joined:
                 # Thinking between two halves of a sentence would tear them apart.
