@@ -67,7 +67,9 @@ def test_a_foreign_signature_is_found_in_the_bytes() -> None:
 def test_a_client_that_knows_seams_keeps_them() -> None:
     body = history({"type": "fallback", "from": {}, "to": {}}, TEXT)
     assert mended(A, body).dropped == ("messages.fallback",)
-    assert mended(A, body, betas="x,server-side-fallback-2026-07-01").body is body
+    declared = "x,server-side-fallback-2026-07-01"
+    assert mended(A, body, betas=declared).body is body
+    assert mended(A, body, refused="turns", betas=declared).dropped == ("messages.fallback",)
 
 
 @pytest.mark.parametrize("form", FORMATS)

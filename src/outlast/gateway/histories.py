@@ -49,7 +49,8 @@ def mended(
     """
     signed = any(mark in body for mark in _marks(form))
     foreign = find_foreign() if signed else None
-    seams = form is Format.ANTHROPIC and _SEAMS_KNOWN not in betas and b'"fallback"' in body
+    unknown = refused == "turns" or _SEAMS_KNOWN not in betas
+    seams = form is Format.ANTHROPIC and unknown and b'"fallback"' in body
     if not (refused or seams or may_hold_notice(body) or _suspicious(form, body, foreign)):
         return Mended(body)
     decoded = decode_object(body)
