@@ -26,7 +26,7 @@ from tests.gateway.exchanges import (
 from tests.gateway.test_continuity import sdk_text
 from tests.gateway.test_resuming import legal
 
-WORDS = "[claude-opus-4-8 cannot answer now; gpt-5 answers instead.]\n\n"
+WORDS = "[Outlast: claude-opus-4-8 cannot answer now; gpt-5 answers instead.]\n\n"
 
 
 def head(number: int, status: int = 200) -> HeadReceived:

@@ -460,7 +460,9 @@ def test_a_visible_notice_stands_where_another_model_goes_on_and_it_was_asked_fo
     driver.feed(cut)
     driver.feed(head)
     driver.sends(START + TEXT_START + words("le monde "))
-    assert "[claude-opus-4-8 a été interrompu ici ; gpt-5 prend la suite.]" in text_of(driver.said)
+    assert "[Outlast : claude-opus-4-8 a été interrompu ici ; gpt-5 prend la suite.]" in text_of(
+        driver.said
+    )
     driver.feed(cut)
     driver.feed(head)
     driver.sends(START + TEXT_START + words("entier") + ENDING)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 DOWN = Script(seed=1, faults=(Fault(kind=FaultKind.STATUS, status=529),))
 ASK: Any = {"role": "user", "content": "What does the sea say?"}
-WORDS = "[claude-haiku-4-5 cannot answer now; gpt-5 answers instead.]\n\n"
+WORDS = "[Outlast: claude-haiku-4-5 cannot answer now; gpt-5 answers instead.]\n\n"
 TOOLS: Any = [{"name": "get_time", "input_schema": {"type": "object", "properties": {}}}]
 
 

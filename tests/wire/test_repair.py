@@ -235,7 +235,9 @@ def test_what_a_person_quotes_of_a_notice_stays() -> None:
     assert repaired(given_, Wish())[0] is given_
 
 
-@pytest.mark.parametrize("text", ["", "[link](x)", "[a failed here; b goes on", "array[0] = 1"])
+@pytest.mark.parametrize(
+    "text", ["", "[link](x)", "[Outlast: a failed here; b goes on", "array[0] = 1"]
+)
 def test_other_brackets_stay(text: str) -> None:
     assert without_notices(text) is text
 

@@ -22,6 +22,12 @@ Foreign = Callable[[str], bool]
 FindForeign = Callable[[], Foreign | None]
 """Asked only where a history holds something signed."""
 
+_MARKS = {
+    Format.ANTHROPIC: re.compile(rb'"(?:signature|redacted_thinking|fallback)"'),
+    Format.OPENAI_RESPONSES: re.compile(rb'"reasoning"'),
+}
+"""Without any of these there is nothing to look at: one pass over the bytes."""
+_SEALED = re.compile(rb'"(?:signature|redacted_thinking|encrypted_content)"')
 _UNSIGNED = re.compile(rb'"signature"\s*:\s*""')
 _SIGNED = re.compile(rb'"(?:signature|encrypted_content)"\s*:\s*"([^"\\]+)"')
 _SEAMS_KNOWN = "server-side-fallback"
@@ -47,8 +53,10 @@ def mended(
     The bytes are the caller's where nothing has to be taken out. `refused`: what the host would
     not take when it was asked before; `betas`: the caller's `anthropic-beta` header.
     """
-    signed = any(mark in body for mark in _marks(form))
-    foreign = find_foreign() if signed else None
+    marked = _MARKS[form].search(body) if form in _MARKS else None
+    if marked is None and not refused and not may_hold_notice(body):
+        return Mended(body)
+    foreign = find_foreign() if marked is not None and _SEALED.search(body) else None
     unknown = refused == "turns" or _SEAMS_KNOWN not in betas
     seams = form is Format.ANTHROPIC and unknown and b'"fallback"' in body
     if not (refused or seams or may_hold_notice(body) or _suspicious(form, body, foreign)):
@@ -66,7 +74,7 @@ def mended(
 
 def seals_in(form: Format, body: bytes) -> tuple[str, ...]:
     """Return everything signed in a history: signatures, redacted thinking, encrypted reasoning."""
-    if not any(mark in body for mark in _marks(form)):
+    if not _SEALED.search(body):
         return ()
     found: list[str] = []
 
@@ -93,16 +101,6 @@ def decode_object(body: bytes) -> JSON:
     if not isinstance(decoded, dict):
         raise BadRequest("", "The body must be a JSON object.")
     return decoded
-
-
-def _marks(form: Format) -> tuple[bytes, ...]:
-    match form:
-        case Format.ANTHROPIC:
-            return (b'"signature"', b'"redacted_thinking"')
-        case Format.OPENAI_RESPONSES:
-            return (b'"encrypted_content"',)
-        case _:
-            return ()
 
 
 def _suspicious(form: Format, body: bytes, foreign: Foreign | None) -> bool:

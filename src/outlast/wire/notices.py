@@ -9,29 +9,24 @@ from __future__ import annotations
 import re
 
 _SEAM = {
-    "en": "\n\n[{gone} failed here; {model} goes on.]\n\n",
-    "fr": "\n\n[{gone} a été interrompu ici ; {model} prend la suite.]\n\n",
+    "en": "\n\n[Outlast: {gone} failed here; {model} goes on.]\n\n",
+    "fr": "\n\n[Outlast : {gone} a été interrompu ici ; {model} prend la suite.]\n\n",
 }
 _FOREWORD = {
-    "en": "[{gone} cannot answer now; {model} answers instead.]\n\n",
-    "fr": "[{gone} ne peut pas répondre en ce moment ; {model} répond à sa place.]\n\n",
+    "en": "[Outlast: {gone} cannot answer now; {model} answers instead.]\n\n",
+    "fr": "[Outlast : {gone} ne peut pas répondre en ce moment ; {model} répond à sa place.]\n\n",
 }
 LANGUAGES = frozenset(_SEAM)
 
 _NAME = r"[^\n]{1,200}?"
 _ANY = re.compile(
-    rf"(?:\n\n)?\[{_NAME}"
+    rf"(?:\n\n)?\[Outlast ?: {_NAME}"
     rf"(?: failed here; {_NAME} goes on\.| a été interrompu ici ; {_NAME} prend la suite\."
     rf"| cannot answer now; {_NAME} answers instead\."
     rf"| ne peut pas répondre en ce moment ; {_NAME} répond à sa place\.)\](?:\n\n)?"
 )
-_MARKS = (
-    b" failed here; ",
-    b"interrompu ici ; ",
-    b" cannot answer now; ",
-    b"pondre en ce moment ; ",
-)
-"""What each of them has in plain ASCII, however a body is escaped."""
+_MARK = b"[Outlast"
+"""What all of them begin with, however a body is escaped."""
 
 
 def seam_notice(language: str, gone: str, model: str) -> str:
@@ -46,9 +41,9 @@ def foreword(language: str, gone: str, model: str) -> str:
 
 def may_hold_notice(body: bytes) -> bool:
     """Return whether a request's body may carry one of them back; cheap."""
-    return any(mark in body for mark in _MARKS)
+    return _MARK in body
 
 
 def without_notices(text: str) -> str:
     """Return an answer's text as the models wrote it; the same object where nothing is in it."""
-    return _ANY.sub("", text) if "[" in text and _ANY.search(text) else text
+    return _ANY.sub("", text) if "[Outlast" in text and _ANY.search(text) else text
