@@ -102,7 +102,7 @@ _CONFIGURED = re.compile(
 _ROOT = re.compile(r"\broot[- ]cause", re.IGNORECASE)
 _ANY_HEADING = re.compile(r"^#+ *\w|^\*\*[A-Z][^.\n]{2,60}\*\*", re.MULTILINE)
 _HEADING = re.compile(
-    r"^[#*_\s]*(?:root[- ]cause)\b[^.a-z]{0,60}[:*_]*$|^#+ *root[- ]cause",
+    r"^[#*_ ]{0,8}(?:root[- ]cause)\b[^.a-z]{0,60}[:*_]*$|^#+ *root[- ]cause",
     re.IGNORECASE | re.MULTILINE,
 )
 _FAILED = re.compile(rf"\b{TROUBLE}|\bexpir", re.IGNORECASE)

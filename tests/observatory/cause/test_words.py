@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.observatory.cause_words import BELIEVED, IMPLIED, STATED, find
+from outlast.observatory.cause_words import BELIEVED, IMPLIED, STATED, TEXT_LIMIT_CHARS, find
 
 STATES = {
     "The root cause was a configuration change to our load balancers.": "configuration",
@@ -131,3 +131,11 @@ def test_any_text_is_read_and_what_is_quoted_stands_in_it(parts: list[str]) -> N
     flat = " ".join(text.split())
     for one in find(text):
         assert " ".join(one.phrase.strip("…").split()) in flat
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", "# ", "caused by ", "root cause ", "due to the ", "a-"]
+)
+def test_a_text_of_one_piece_over_and_over_is_read_to_its_limit(piece: str) -> None:
+    """A pattern that looks back over what it has seen would take minutes here."""
+    assert all(one.phrase for one in find(piece * (TEXT_LIMIT_CHARS // len(piece))))
