@@ -63,7 +63,7 @@ def parse(body: bytes, provider: str, feed: str, fetched_at: float) -> FeedPage:
     reports = [one for one in included if words(one, "type") == "status_report"]
     notices = [
         _notice(one, names, updates.get(id_of(one), []), (provider, feed, fetched_at))
-        for one in reports
+        for one in reports[:NOTICES_LIMIT]
         if id_of(one)
     ]
     components = _components(included)
@@ -78,7 +78,7 @@ def parse(body: bytes, provider: str, feed: str, fetched_at: float) -> FeedPage:
         components=tuple(components[:COMPONENTS_LIMIT]),
         notices=tuple(notices[:NOTICES_LIMIT]),
         covers="history",
-        cut=over((len(notices), NOTICES_LIMIT), (len(components), COMPONENTS_LIMIT)),
+        cut=over((len(reports), NOTICES_LIMIT), (len(components), COMPONENTS_LIMIT)),
     )
 
 

@@ -60,10 +60,13 @@ def parse(body: bytes, provider: str, feed: str, fetched_at: float) -> FeedPage:
 
 def _own(document: dict[str, object], provider: str, feed: str, fetched_at: float) -> FeedPage:
     notices: list[Notice] = []
+    listed = 0
     for part in OWN_PARTS:
         kind = "incident" if part == "ongoing_incidents" else "maintenance"
+        entries = objects(document, part)
+        listed += len(entries)
         notices += [
-            _notice(one, kind, provider, feed, fetched_at) for one in objects(document, part)
+            _notice(one, kind, provider, feed, fetched_at) for one in entries[:NOTICES_LIMIT]
         ]
     notices = [one for one in notices if one.id]
     return FeedPage(
@@ -74,7 +77,7 @@ def _own(document: dict[str, object], provider: str, feed: str, fetched_at: floa
         title=name_of(document, "page_title"),
         notices=tuple(notices[:NOTICES_LIMIT]),
         covers="open",
-        cut=over((len(notices), NOTICES_LIMIT)),
+        cut=over((listed, NOTICES_LIMIT)),
     )
 
 

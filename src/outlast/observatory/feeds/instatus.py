@@ -59,8 +59,10 @@ def parse(body: bytes, provider: str, feed: str, fetched_at: float) -> FeedPage:
     incidents = objects(document, "activeIncidents")
     maintenances = objects(document, "activeMaintenances")
     maintenances += objects(document, "scheduledMaintenances")
-    notices = [_incident(one, provider, feed, fetched_at) for one in incidents]
-    notices += [_maintenance(one, provider, feed, fetched_at) for one in maintenances]
+    notices = [_incident(one, provider, feed, fetched_at) for one in incidents[:NOTICES_LIMIT]]
+    notices += [
+        _maintenance(one, provider, feed, fetched_at) for one in maintenances[:NOTICES_LIMIT]
+    ]
     notices = [one for one in notices if one.id]
     components = _components(document)
     indicator = words(page, "status").upper()
@@ -74,7 +76,9 @@ def parse(body: bytes, provider: str, feed: str, fetched_at: float) -> FeedPage:
         components=tuple(components[:COMPONENTS_LIMIT]),
         notices=tuple(notices[:NOTICES_LIMIT]),
         covers="open" if indicator else "",
-        cut=over((len(notices), NOTICES_LIMIT), (len(components), COMPONENTS_LIMIT)),
+        cut=over(
+            (len(incidents) + len(maintenances), NOTICES_LIMIT), (len(components), COMPONENTS_LIMIT)
+        ),
     )
 
 

@@ -57,8 +57,13 @@ def read(
     components = _components(document)
     incidents = objects(document, "incidents")
     maintenances = objects(document, "scheduled_maintenances")
-    notices = [_notice(one, "incident", provider, feed, fetched_at) for one in incidents]
-    notices += [_notice(one, "maintenance", provider, feed, fetched_at) for one in maintenances]
+    notices = [
+        _notice(one, "incident", provider, feed, fetched_at) for one in incidents[:NOTICES_LIMIT]
+    ]
+    notices += [
+        _notice(one, "maintenance", provider, feed, fetched_at)
+        for one in maintenances[:NOTICES_LIMIT]
+    ]
     notices = [one for one in notices if one.id]
     status = document.get("status")
     indicator = words(status, "indicator").lower()
@@ -73,7 +78,9 @@ def read(
         components=tuple(components[:COMPONENTS_LIMIT]),
         notices=tuple(notices[:NOTICES_LIMIT]),
         covers=_covers(document),
-        cut=over((len(notices), NOTICES_LIMIT), (len(components), COMPONENTS_LIMIT)),
+        cut=over(
+            (len(incidents) + len(maintenances), NOTICES_LIMIT), (len(components), COMPONENTS_LIMIT)
+        ),
     )
 
 
