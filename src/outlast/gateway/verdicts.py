@@ -58,9 +58,12 @@ def status_of(verdict: Verdict) -> int:
 
 
 def about_history(verdict: Verdict) -> Verdict:
-    """Return the verdict on a refusal that is followed by the same question, its history mended."""
+    """Return the verdict on a refusal that is followed by the same question, its history mended.
+
+    It is about the request, whatever status it came with: relays have been seen to say 429.
+    """
     said = f"{verdict.evidence}: the history; asked again without what it cannot read"
-    return msgspec.structs.replace(verdict, evidence=said)
+    return Verdict(Outcome.CALLER_ERROR, Scope.REQUEST, said, network=verdict.network)
 
 
 def broken_message(candidate: Candidate | None, verdict: Verdict) -> str:
