@@ -30,8 +30,9 @@ def plain(text: str, limit_bytes: int = TEXT_LIMIT_BYTES) -> str:
 
     Paragraphs and line breaks stay as newlines, all other white space becomes one space.
     """
-    text = text[:_RAW_LIMIT_CHARS]
-    text = _without_blocks(text)
+    if not text:
+        return ""
+    text = _without_blocks(text[:_RAW_LIMIT_CHARS])
     text = _BREAKING_TAG.sub("\n", text)
     text = _TAG.sub("", text)
     text = visible(html.unescape(text))
