@@ -89,7 +89,7 @@ class House:
     def __init__(self, url: str, folder: Path, **settings: float) -> None:
         self.clock = ManualClock(1000.0)
         self.journal = Journal(folder / "journal")
-        self.database = Database(url, busy_timeout_s=0.05)
+        self.database = Database(url, busy_timeout_s=settings.get("busy_timeout_s", 5.0))
         self.ledger = Ledger(
             self.journal,
             self.database,
@@ -215,7 +215,7 @@ async def test_run_drains_by_itself_and_close_drains_what_is_left(url: str, tmp_
 async def test_a_locked_database_delays_nothing_and_is_caught_up_with_later(
     tmp_path: Path,
 ) -> None:
-    house = House(sqlite_url(tmp_path), tmp_path)
+    house = House(sqlite_url(tmp_path), tmp_path, busy_timeout_s=0.05)
     await stored(house.database)
     holder = sqlite3.connect(tmp_path / "outlast.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

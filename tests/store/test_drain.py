@@ -32,10 +32,12 @@ class Word(msgspec.Struct):
 class Words:
     """A drain into a table of words, and how it went."""
 
-    def __init__(self, url: str, folder: Path, *, batch_records: int = 200) -> None:
+    def __init__(
+        self, url: str, folder: Path, *, batch_records: int = 200, busy_timeout_s: float = 5.0
+    ) -> None:
         self.clock = ManualClock(1000.0)
         self.journal = Journal(folder / "journal")
-        self.database = Database(url, busy_timeout_s=0.05)
+        self.database = Database(url, busy_timeout_s=busy_timeout_s)
         self.batches: list[list[str]] = []
         self.pruned = 0
         self.prune_failures: list[DatabaseUnavailable] = []
@@ -140,7 +142,7 @@ async def test_what_a_killed_process_stored_and_did_not_mark_is_given_to_store_a
 async def test_the_age_of_the_oldest_is_told_while_it_waits_and_forgotten_after(
     tmp_path: Path,
 ) -> None:
-    words = Words(sqlite_url(tmp_path), tmp_path)
+    words = Words(sqlite_url(tmp_path), tmp_path, busy_timeout_s=0.05)
     await words.stored()
     holder = sqlite3.connect(tmp_path / "outlast.db", isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")

@@ -17,7 +17,7 @@ from outlast.clock import SystemClock
 from outlast.gateway import ledger_tables as tables
 from outlast.nouns import Receipt
 from outlast.store.database import DatabaseUnavailable
-from outlast.store.drain import Drain, DrainState, Work
+from outlast.store.drain import Drain, Drained, Work
 from outlast.store.segment import RECORD_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ LIST_LIMIT = 1000
 DAY_S = 86400.0
 
 
-class Ledger:
+class Ledger(Drained):
     """Owned by one event loop. `close` it before the journal and the database."""
 
     def __init__(
@@ -111,19 +111,6 @@ class Ledger:
             found.update((one.id, one) for one in stored)
         return sorted(found.values(), key=lambda one: one.ended_at, reverse=True)[:limit]
 
-    @property
-    def state(self) -> DrainState:
-        """For /readyz and the metrics."""
-        return self._drain.state
-
-    async def run(self) -> None:
-        """Drain, look after the journal and prune, until `close`. Cancelling it is safe."""
-        await self._drain.run()
-
-    async def flush(self) -> bool:
-        """Drain the journal into the database now. False (and `state` says why) if that fails."""
-        return await self._drain.flush()
-
     async def prune(self) -> int:
         """Delete what is older than the retention, in small transactions. Returns how many.
 
@@ -134,10 +121,6 @@ class Ledger:
         before = self._clock.wall() - self._retention_s
         older = partial(tables.delete_older, before=before, limit=PRUNE_RECORDS)
         return await self._drain.delete(older, PRUNE_RECORDS)
-
-    async def close(self) -> None:
-        """Stop, after a last try at draining; what is left stays in the journal."""
-        await self._drain.close()
 
     def _encode(self, receipt: Receipt) -> bytes:
         try:

@@ -1,7 +1,6 @@
 """The ledger's two tables, and the way between their rows and a Receipt.
 
-Every text that came from outside is cleaned here: PostgreSQL refuses NUL characters, UTF-8
-refuses lone surrogates, and one odd answer of an upstream must not stop the rest from being kept.
+Every text that came from outside is cleaned here (store/texts.py).
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from sqlalchemy import (
 
 from outlast.nouns import Attempt, Degraded, Format, Outcome, Receipt, Resumption, Scope, Tokens
 from outlast.store.dialects import insert_ignore
+from outlast.store.texts import storable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -134,9 +134,7 @@ def _cleaned_attempt(attempt: Attempt) -> Attempt:
 
 
 def _text(value: str, limit: int = NAME_LIMIT) -> str:
-    if len(value) <= limit and value.isascii() and "\x00" not in value:
-        return value  # nearly always, and the database's thread shares the processor with answers
-    return value[:limit].replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return storable(value, limit)
 
 
 def _count(value: int) -> int:

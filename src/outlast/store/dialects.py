@@ -70,9 +70,14 @@ def make_engine(url: URL, *, connections: int, busy_timeout_s: float, writes: bo
 
 def insert_ignore(connection: Connection, table: Table) -> Insert:
     """INSERT that leaves a row with the same key as it is, so that writing twice is harmless."""
+    return upsert(connection, table).on_conflict_do_nothing()
+
+
+def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """INSERT that can be told what to do with a row of the same key: `on_conflict_do_update`."""
     if connection.dialect.name == "sqlite":
-        return sqlite.insert(table).on_conflict_do_nothing()
-    return postgresql.insert(table).on_conflict_do_nothing()
+        return sqlite.insert(table)
+    return postgresql.insert(table)
 
 
 def _sqlite_engine(url: URL, connections: int, busy_timeout_s: float, writes: bool) -> Engine:

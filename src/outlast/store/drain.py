@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 import structlog
@@ -44,6 +44,10 @@ BACKOFF_FIRST_S = 0.25
 BACKOFF_LAST_S = 15.0
 CLOSE_LIMIT_S = 5.0
 PRUNE_EVERY_S = 3600.0
+
+ODD = (IntegrityError, DataError, ValueError, OverflowError)
+"""What a record's content, and not the database's state, is to blame for: a key twice, a text
+that is no UTF-8, a number beyond 64 bits."""
 
 
 class DrainState(msgspec.Struct, frozen=True):
@@ -256,7 +260,7 @@ class Drain(Generic[T]):
         try:
             await self._database.write(lambda connection: self._work.store(connection, items))
             self._stored += len(items)
-        except (IntegrityError, DataError) as error:
+        except ODD as error:
             if len(items) == 1:
                 self.reject("stored", self._work.ident(items[0]), error)
                 return
@@ -280,6 +284,32 @@ class Drain(Generic[T]):
         if self._closed:
             raise DatabaseUnavailable(f"The {self._work.name} is closed; what waits is kept.")
         return await asyncio.get_running_loop().run_in_executor(self._thread, fn)
+
+
+class Drained:
+    """What has a drain, as the service sees it: a state, and a life of its own in the background.
+
+    `close` it before its journal and its database.
+    """
+
+    _drain: Drain[Any]
+
+    @property
+    def state(self) -> DrainState:
+        """For /readyz and the metrics."""
+        return self._drain.state
+
+    async def run(self) -> None:
+        """Drain, look after the journal and prune, until `close`. Cancelling it is safe."""
+        await self._drain.run()
+
+    async def flush(self) -> bool:
+        """Bring what waits into the database now. False (and `state` says why) if that fails."""
+        return await self._drain.flush()
+
+    async def close(self) -> None:
+        """Stop, after a last try at draining; what is left stays in the journal."""
+        await self._drain.close()
 
 
 def backoff_s(failures: int) -> float:
