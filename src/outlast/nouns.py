@@ -349,6 +349,8 @@ class Evidence(msgspec.Struct, frozen=True):
     """When what it shows began, as far as it can tell; 0: it cannot."""
     detail: str = ""
     """In a few words, without secrets or content."""
+    fired: bool = False
+    """Whether its own test, or the vendor's own word, says that this is an outage."""
 
 
 class ComponentState(msgspec.Struct, frozen=True):

@@ -97,7 +97,7 @@ class House:
     ) -> None:
         fine = status is Status.OPERATIONAL
         said = Suspicion.NONE if fine else suspicion
-        evidence = (Evidence(kind, 0.0, -1.0 if fine else 5.0),)
+        evidence = (Evidence(kind, 0.0, -1.0 if fine else 5.0, fired=not fine),)
         state = ComponentState(component, status, said, 0.9, 0.0, 0.0, evidence)
         self.state.heed(state, self.now)
 

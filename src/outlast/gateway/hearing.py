@@ -73,7 +73,7 @@ def against(state: ComponentState) -> str:
     """
     if state.suspicion is Suspicion.NONE or state.status.rank < Status.PARTIAL.rank:
         return ""
-    seen = any(one.log_odds > 0 and one.kind in _SEEN_BY_MACHINES for one in state.evidence)
+    seen = any(one.fired and one.kind in _SEEN_BY_MACHINES for one in state.evidence)
     if not seen and state.suspicion is not Suspicion.O_DOWN:
         return ""
     return f"{state.component}: {state.status}"

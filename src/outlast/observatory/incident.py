@@ -78,6 +78,10 @@ class Incidents:
         """Every incident that is not over, the oldest first."""
         return [live.incident for live in self._lives.values() if is_open(live)]
 
+    def kept(self) -> list[Incident]:
+        """Every incident that is remembered, over or not."""
+        return [live.incident for live in self._lives.values()]
+
     def find(self, incident_id: str) -> Incident | None:
         live = self._lives.get(incident_id)
         return live.incident if live is not None else None
@@ -311,6 +315,8 @@ class Incidents:
         self, live: Live, provider: str, states: list[ComponentState], now: float
     ) -> None:
         for state in states:
+            if surface(state.component) != state.component:
+                continue  # a model's contradiction is its surface's
             key = f"{state.component} {state.contradiction}"
             if state.contradiction and key not in live.contradictions:
                 live.contradictions.add(key)

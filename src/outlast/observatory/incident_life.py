@@ -92,8 +92,8 @@ def incident_id(provider: str, component: str, at: float) -> str:
 
 
 def kinds_of(evidence: Iterable[Evidence]) -> list[str]:
-    """The kinds that speak for an outage, in the order they are given."""
-    return [one.kind for one in evidence if one.log_odds > 0]
+    """The kinds that say that it is an outage, in the order they are given."""
+    return [one.kind for one in evidence if one.fired]
 
 
 def move(
@@ -171,7 +171,7 @@ def surface(component: str) -> str:
 
 
 def declared(state: ComponentState) -> bool:
-    return any(one.kind == "notice" and one.log_odds > 0 for one in state.evidence)
+    return any(one.kind == "notice" and one.fired for one in state.evidence)
 
 
 def is_open(live: Live) -> bool:

@@ -68,8 +68,8 @@ def evidence_sentence(one: Evidence, lang: Lang, provider: str = "") -> str:
 
 
 def evidence_words(evidence: Iterable[Evidence], lang: Lang, provider: str) -> str:
-    """Every piece that speaks for an outage, as sentences."""
-    said = [evidence_sentence(one, lang, provider) for one in evidence if one.log_odds > 0]
+    """Every piece that says that it is an outage, as sentences."""
+    said = [evidence_sentence(one, lang, provider) for one in evidence if one.fired]
     return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in said)
 
 

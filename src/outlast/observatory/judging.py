@@ -25,11 +25,13 @@ STAYS_P = 0.5
 MAJOR_SHARE = 0.5
 PARTIAL_SHARE = 0.1
 """Error shares from which an outage is partial, or major. Ours: vendors state none."""
+STEP_DOWN = 0.75
 HEALTHY_SHARE = 0.05
 ENOUGH = 10
 """Tries in the window from which a share says something."""
 LAG_S = 10 * 60.0
 """A vendor's page that still shows green is late (median 16 min), and not yet a contradiction."""
+STILL_S = 5 * 60.0
 Z95 = 1.96
 
 GROUPS = {
@@ -67,6 +69,10 @@ class Before(msgspec.Struct, frozen=True):
     suspicion: Suspicion = Suspicion.NONE
     status: Status = Status.OPERATIONAL
     since_at: float = 0.0
+    quiet_at: float = 0.0
+    """Since when no test of ours has fired; 0: it does, or was never asked."""
+    failed_at: float = 0.0
+    """When a try of ours, or of another vantage point, failed last."""
 
 
 def judge(
@@ -82,7 +88,7 @@ def judge(
     groups = {GROUPS[kind] for kind, reading in readings.items() if reading.fired}
     suspicion = _suspicion(groups, probability, before.suspicion)
     share = _own_share(readings)
-    status = _status(suspicion, groups, share, vendor)
+    status = _status(suspicion, groups, share, vendor, before.status)
     same = status is before.status and suspicion is before.suspicion
     return ComponentState(
         component=component,
@@ -91,8 +97,11 @@ def judge(
         probability=probability,
         since_at=before.since_at if same and before.since_at else _since(readings, suspicion, now),
         at=now,
-        evidence=tuple(reading.evidence for reading in readings.values()),
-        contradiction=_contradiction(groups, share, vendor, readings, now),
+        evidence=tuple(
+            msgspec.structs.replace(reading.evidence, fired=reading.fired)
+            for reading in readings.values()
+        ),
+        contradiction=_contradiction(groups, share, vendor, before, readings, now),
         error_share=share[:3],
     )
 
@@ -113,7 +122,9 @@ def parts_of(readings: Mapping[str, Reading]) -> fusion.Parts:
 
 def _suspicion(groups: set[str], probability: float, before: Suspicion) -> Suspicion:
     if not groups:
-        return Suspicion.NONE
+        # Its test says that it is well again; the figures have to say so too.
+        lasts = before is not Suspicion.NONE and probability >= STAYS_P
+        return Suspicion.S_DOWN if lasts else Suspicion.NONE
     if len(groups) > 1 and probability >= CONFIRMED_P:
         return Suspicion.O_DOWN
     if before is Suspicion.O_DOWN and probability >= STAYS_P:
@@ -141,13 +152,21 @@ def _own_share(readings: Mapping[str, Reading]) -> Share:
     return share_of(sum(one.failures for one in own), sum(one.total for one in own))
 
 
-def _status(suspicion: Suspicion, groups: set[str], share: Share, vendor: Vendor) -> Status:
+def _graded(share: float, before: Status) -> Status:
+    """How bad a share of failures is; a step down takes a quarter less, so that nothing flaps."""
+    for status, least in ((Status.MAJOR, MAJOR_SHARE), (Status.PARTIAL, PARTIAL_SHARE)):
+        if share >= (least * STEP_DOWN if before.rank >= status.rank else least):
+            return status
+    return Status.DEGRADED
+
+
+def _status(
+    suspicion: Suspicion, groups: set[str], share: Share, vendor: Vendor, before: Status
+) -> Status:
     if suspicion is Suspicion.NONE:
         return Status.MAINTENANCE if vendor.maintenance else Status.OPERATIONAL
     if "own" in groups:
-        if share[0] >= MAJOR_SHARE:
-            return Status.MAJOR
-        return Status.PARTIAL if share[0] >= PARTIAL_SHARE else Status.DEGRADED
+        return _graded(share[0], before)
     if share[3] >= ENOUGH and share[2] < HEALTHY_SHARE:
         return Status.DEGRADED  # it works for us: not for everybody, some say
     if "vendor" in groups and vendor.status is not None and vendor.status.rank:
@@ -169,6 +188,7 @@ def _contradiction(
     groups: set[str],
     share: Share,
     vendor: Vendor,
+    before: Before,
     readings: Mapping[str, Reading],
     now: float,
 ) -> str:
@@ -177,9 +197,12 @@ def _contradiction(
         kinds = ("traffic", "probe", "elsewhere")
         fired = [readings[k].evidence for k in kinds if k in readings and readings[k].fired]
         since = min(one.since_at or one.at for one in fired)
-        if vendor.since_at >= since or now - since >= LAG_S:
+        # What failed before the vendor spoke does not contradict it.
+        after = before.failed_at > vendor.since_at and now - before.failed_at <= STILL_S
+        if after and (vendor.since_at >= since or now - since >= LAG_S):
             return "vendor_says_fine"
     fine = share[3] >= ENOUGH and share[2] < HEALTHY_SHARE
-    if vendor.declared and fine and not ours and now - vendor.since_at >= LAG_S:
+    quiet = bool(before.quiet_at) and now - before.quiet_at >= LAG_S
+    if vendor.declared and fine and quiet and not ours and now - vendor.since_at >= LAG_S:
         return "vendor_says_down"
     return ""

@@ -23,6 +23,7 @@ FRESH_S = 45 * 60.0
 apart, and may fail twice."""
 NOTICE_MAX_S = 7 * 86400.0
 """A notice left open for longer than a week is forgotten, not an outage of a week."""
+SPOTS_MAX = 2000
 FIXED = frozenset({"monitoring", *ENDED})
 
 
@@ -43,6 +44,16 @@ class Seen(msgspec.Struct, frozen=True):
     """Our components (surfaces) that it names as not well."""
 
 
+class Spots(msgspec.Struct, frozen=True):
+    """What a version of a notice is about, in our terms."""
+
+    version: str
+    failing: dict[str, Status]
+    """Surfaces that it names as not well."""
+    named: frozenset[str]
+    """Surfaces that it names, well again or not."""
+
+
 class VendorPage:
     """One provider's page, over all its feeds."""
 
@@ -54,6 +65,7 @@ class VendorPage:
         self._known: dict[str, Known] = {}
         self._marks: dict[str, Mark] = {}
         self._declared_at: dict[tuple[str, str], float] = {}
+        self._spots: dict[str, Spots] = {}
 
     def restore(self, notices: Iterable[Notice]) -> None:
         """Take up what was stored of its notices, so that a start is no flood of news."""
@@ -99,7 +111,7 @@ class VendorPage:
             if notice.stage in {"in_progress", "verifying"}
         ]
         under_way = any(
-            not surfaces(one) or component.surface in surfaces(one) for one in windows
+            not self._of(one).named or component.surface in self._of(one).named for one in windows
         ) or (mark is not None and mark.status is Status.MAINTENANCE)
         return Vendor(status, bool(named), since, under_way)
 
@@ -139,6 +151,35 @@ class VendorPage:
         """Its open notices, maintenance windows included."""
         return [*self._open(now, "incident"), *self._open(now, "maintenance")]
 
+    def past(self) -> list[Notice]:
+        """Its notices of incidents that are over, oldest first: history to learn from."""
+        found = [
+            known.notice
+            for known in self._known.values()
+            if known.notice.kind == "incident" and known.notice.resolved_at is not None
+        ]
+        return sorted(found, key=lambda one: one.started_at)
+
+    def stages(self, names: Iterable[str]) -> list[tuple[float, str]]:
+        """When which stage was posted on notices, named `feed/id`, oldest first."""
+        wanted = set(names)
+        found = [
+            (update.at, update.stage)
+            for known in self._known.values()
+            if f"{known.notice.feed}/{known.notice.id}" in wanted
+            for update in known.notice.updates
+        ]
+        return sorted(found)
+
+    def noticed(self, names: Iterable[str]) -> list[Notice]:
+        """The notices of these names, `feed/id`, oldest first."""
+        wanted = set(names)
+        found = [known.notice for known in self._known.values()]
+        return sorted(
+            (one for one in found if f"{one.feed}/{one.id}" in wanted),
+            key=lambda one: one.started_at,
+        )
+
     def marks(self) -> dict[str, Mark]:
         return dict(self._marks)
 
@@ -165,7 +206,7 @@ class VendorPage:
                 continue
             if mark is not None and mark.status is Status.OPERATIONAL:
                 continue  # taken back: its mark for this component is green by now
-            status = surfaces(notice).get(component.surface, Status.DEGRADED)
+            status = self._of(notice).failing.get(component.surface, Status.DEGRADED)
             key = (notice.id, component.surface)
             at = self._declared_at.setdefault(key, notice.fetched_at)
             found.append((status if status.rank else Status.DEGRADED, at))
@@ -176,13 +217,19 @@ class VendorPage:
         return found
 
     def _names(self, notice: Notice, component: Component) -> bool:
-        if component.surface not in surfaces(notice):
-            # A component that is green again on the notice was named by it all the same.
-            return any(
-                place(self.provider, name).surface == component.surface
-                for name, _ in notice.components
-            )
-        return True
+        return component.surface in self._of(notice).named
+
+    def _of(self, notice: Notice) -> Spots:
+        """What a notice is about; worked out once for each version."""
+        found = self._spots.get(notice.id)
+        if found is None or found.version != notice.version:
+            failing = surfaces(notice)
+            places = {place(self.provider, name).surface for name, _ in notice.components}
+            named = frozenset(failing) | frozenset(one for one in places if one)
+            if len(self._spots) >= SPOTS_MAX:
+                self._spots.clear()
+            found = self._spots[notice.id] = Spots(notice.version, failing, named)
+        return found
 
     def _mark(self, page: FeedPage, now: float) -> None:
         if not page.components:
@@ -210,13 +257,11 @@ class VendorPage:
         fresh = tuple(u for u in notice.updates if (u.at, u.stage, u.body) not in known)
         if not fresh and change.kind != "new":
             return None
+        spots = self._of(notice)
         touched = {
-            f"{self.provider}/{surface}": status for surface, status in surfaces(notice).items()
+            f"{self.provider}/{surface}": spots.failing.get(surface, Status.OPERATIONAL)
+            for surface in sorted(spots.named)
         }
-        for name, _ in notice.components:
-            surface = place(self.provider, name).surface
-            if surface:
-                touched.setdefault(f"{self.provider}/{surface}", Status.OPERATIONAL)
         return Seen(notice, fresh, change.kind == "edited", touched)
 
 

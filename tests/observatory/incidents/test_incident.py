@@ -61,7 +61,14 @@ def state(component: str, word: str, at: float, contradiction: str = "") -> Comp
     failing = suspicion is not Suspicion.NONE
     kinds = ("traffic", "report") if suspicion is Suspicion.O_DOWN else ("traffic",)
     evidence = tuple(
-        Evidence(kind, at, 5.0 if failing else -2.0, failures=8 * failing, total=10)
+        Evidence(
+            kind,
+            at,
+            5.0 if failing else -2.0,
+            failures=8 * failing,
+            total=10,
+            fired=failing,
+        )
         for kind in kinds
     )
     return ComponentState(

@@ -86,8 +86,9 @@ def test_what_is_said(
 
 def test_the_vendors_green_against_failing_requests_is_shown_and_not_averaged() -> None:
     late = reading("traffic", 9.0, fired=True, failures=80, total=100, ago=900)
-    fine = judge("a/api", {"traffic": late}, GREEN, Before(), NOW)
-    without = judge("a/api", {"traffic": late}, Vendor(), Before(), NOW)
+    failing = Before(failed_at=NOW - 5)
+    fine = judge("a/api", {"traffic": late}, GREEN, failing, NOW)
+    without = judge("a/api", {"traffic": late}, Vendor(), failing, NOW)
     assert fine.contradiction == "vendor_says_fine"
     assert fine.probability == without.probability
 
@@ -98,14 +99,17 @@ def test_a_page_that_is_only_late_contradicts_nobody() -> None:
 
 def test_a_vendor_that_has_just_said_that_it_works_contradicts_at_once() -> None:
     said = Vendor(status=Status.OPERATIONAL, since_at=NOW - 10)
-    assert judge("a/api", {"traffic": FAILING}, said, Before(), NOW).contradiction == (
+    before, after = Before(failed_at=NOW - 20), Before(failed_at=NOW - 5)
+    assert judge("a/api", {"traffic": FAILING}, said, before, NOW).contradiction == ""
+    assert judge("a/api", {"traffic": FAILING}, said, after, NOW).contradiction == (
         "vendor_says_fine"
     )
 
 
 def test_an_outage_that_only_the_vendor_sees_is_said_to_be_that() -> None:
     vendor = Vendor(status=Status.MAJOR, declared=True, since_at=NOW - 1200)
-    state = judge("a/api", {"traffic": FINE, "notice": DECLARED}, vendor, Before(), NOW)
+    quiet = Before(quiet_at=NOW - 1200)
+    state = judge("a/api", {"traffic": FINE, "notice": DECLARED}, vendor, quiet, NOW)
     assert state.contradiction == "vendor_says_down"
 
 
@@ -113,6 +117,20 @@ def test_confirmed_stays_while_one_kind_still_sees_it() -> None:
     before = Before(Suspicion.O_DOWN, Status.MAJOR, NOW - 600)
     assert judge("a/api", {"traffic": FAILING}, GREEN, before, NOW).suspicion is Suspicion.O_DOWN
     assert judge("a/api", {"traffic": FINE}, GREEN, before, NOW).suspicion is Suspicion.NONE
+
+
+def test_nothing_is_called_fine_while_the_figures_say_otherwise() -> None:
+    still = reading("traffic", 6.0, fired=False, failures=20, total=100)
+    before = Before(Suspicion.O_DOWN, Status.PARTIAL, NOW - 600)
+    assert judge("a/api", {"traffic": still}, GREEN, before, NOW).suspicion is Suspicion.S_DOWN
+    assert judge("a/api", {"traffic": still}, GREEN, Before(), NOW).suspicion is Suspicion.NONE
+
+
+def test_a_share_that_wavers_around_a_bound_does_not_flap() -> None:
+    wavers = reading("traffic", 9.0, fired=True, failures=42, total=100, ago=120)
+    major = Before(Suspicion.S_DOWN, Status.MAJOR, NOW - 600)
+    assert judge("a/api", {"traffic": wavers}, GREEN, major, NOW).status is Status.MAJOR
+    assert judge("a/api", {"traffic": wavers}, GREEN, Before(), NOW).status is Status.PARTIAL
 
 
 def test_it_began_when_the_first_test_says_that_it_began() -> None:
@@ -137,7 +155,7 @@ def test_nothing_is_confirmed_without_two_kinds_and_095(
     if state.suspicion is Suspicion.O_DOWN and before is not Suspicion.O_DOWN:
         assert len(fired) >= 2
         assert state.probability >= 0.95
-    if not fired:
+    if not fired and (before is Suspicion.NONE or state.probability < 0.5):
         assert state.suspicion is Suspicion.NONE
         assert state.status is Status.OPERATIONAL
 
