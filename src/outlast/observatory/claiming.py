@@ -8,11 +8,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
-from outlast.nouns import Incident
-from outlast.observatory import claims
+from outlast.nouns import (
+    Component,
+    ComponentState,
+    Incident,
+    Notice,
+    Stage,
+    Status,
+    Suspicion,
+)
+from outlast.observatory import claims, claims_reading
 from outlast.observatory.acting import BadAction
 from outlast.observatory.causing import cause_name
 from outlast.observatory.claims import Claim, Kind, State
+from outlast.observatory.extent import SEEN
 from outlast.observatory.words import LANGS
 
 CLAIMS_MAX = 1000
@@ -75,6 +84,38 @@ class Claiming:
             return self._keep(claims.decide(claim, State(state), by, reason, now))
         except ValueError as error:
             raise BadAction(str(error)) from error
+
+    def heard(self, notice: Notice, incident_id: str, now: float) -> list[Claim]:
+        """A vendor's notice: what it claims itself, and what it means for earlier claims."""
+        changed = []
+        for claim in self.of(incident_id):
+            moved = claims_reading.with_notice(claim, notice, now)
+            if moved is not claim:
+                changed.append(self._keep(moved))
+        for claim in claims_reading.from_notice(notice, incident_id):
+            if claim.id not in self._claims and len(self._claims) < CLAIMS_MAX:
+                changed.append(self._keep(claim))
+        return changed
+
+    def seen(self, incident: Incident, states: Iterable[ComponentState], now: float) -> list[Claim]:
+        """What we measured, for claims of an extent; and of an end, once it is over."""
+        by_surface: dict[str, Status] = {}
+        for state in states:
+            component = Component.parse(state.component)
+            if component.provider != incident.provider or component.model:
+                continue
+            own = [one for one in state.evidence if one.kind in SEEN and one.total > 0]
+            failing = any(one.fired for one in own)
+            if own and (failing or state.suspicion is Suspicion.NONE):
+                by_surface[component.surface] = state.status
+        ended_at = incident.resolved_at if incident.stage is Stage.RESOLVED else None
+        changed = []
+        for claim in self.of(incident.id):
+            moved = claims_reading.with_surfaces(claim, by_surface, now)
+            moved = claims_reading.with_end(moved, ended_at, now)
+            if moved is not claim:
+                changed.append(self._keep(moved))
+        return changed
 
     def measured(self, incident: Incident, now: float) -> list[Claim]:
         """A cause was found: claims of the same cause gain by it, others are contradicted."""

@@ -304,6 +304,9 @@ class Watch:
             seen.notice, seen.touched, seen.fresh, now, edited=seen.edited
         )
         said.add(changed)
+        home = next((one.id for one in changed if not one.merged_into), "")
+        if home:
+            said.claims += self.claims.heard(seen.notice, home, now)
 
     def _around(self, said: Said, now: float) -> None:
         """What is known around open incidents: extent, cause, time to recovery, people."""
@@ -330,6 +333,7 @@ class Watch:
                     for region, count in self._watched[name].voices.regions().items():
                         regions[region] = regions.get(region, 0) + count
             said.extents[incident.id] = extent_of(incident, states, regions)
+            said.claims += self.claims.seen(incident, states, now)
         for name, watched in self._watched.items():
             if len(watched.voices):
                 said.crowds[name] = crowd_state(watched)
