@@ -127,7 +127,7 @@ def cast(options: Options) -> dict[str, Script]:
     )
 
     def vendor(name: str, *faults: Fault, **more: object) -> Script:
-        changes = {"name": name, "faults": faults, **more}
+        changes = {"name": name, "account": name, "faults": faults, **more}
         return msgspec.structs.replace(base, **changes)
 
     made = [
