@@ -7,7 +7,7 @@ and carries the request id.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -98,7 +98,7 @@ class Gateway:
             with self._under_way(key):
                 await self._exchange(surface, client, asked, route)
         except Refused as refused:
-            await client.reply(self._refusal(surface, refused, request_id))
+            await client.reply(self.refusal(surface, refused, request_id))
         except Disconnected:
             return
 
@@ -121,6 +121,19 @@ class Gateway:
     ) -> tuple[Asked, RouteSettings]:
         """Read and check the request. Raises Refused and Disconnected."""
         body = await self._read(client)
+        query = client.scope["query_string"].decode("latin-1")
+        return self.asked(surface, client.headers, query, body, key, request_id)
+
+    def asked(
+        self,
+        surface: Surface,
+        headers: dict[str, str],
+        query: str,
+        body: bytes,
+        key: Key,
+        request_id: str,
+    ) -> tuple[Asked, RouteSettings]:
+        """Check a request that was read, and find its route. Raises Refused."""
         try:
             head = read_head(body)
         except BadRequest as bad:
@@ -135,39 +148,31 @@ class Gateway:
             id=request_id,
             format=surface.format,
             path=surface.path,
-            query=client.scope["query_string"].decode("latin-1"),
-            headers=client.headers,
+            query=query,
+            headers=headers,
             body=body,
             model=head.model,
             stream=head.stream and surface.streams,
             at=self._clock.wall(),
             key_id=key.id,
-            allow=self._allow(surface, client, key),
-            notice=_notice(client.headers, body, route.notice),
+            allow=self._allow(surface, headers, key),
+            notice=_notice(headers, body, route.notice),
         )
         return asked, route
 
     async def _read(self, client: AsgiClient) -> bytes:
         limit_bytes = self.state.settings.server.body_limit_bytes
-        encoding = client.headers.get("content-encoding", "identity").lower()
-        if encoding not in {"", "identity"}:
-            words = f"A body in content-encoding {encoding[:40]!r} cannot be read: send it plain."
-            raise Refused(ApiError(415, words))
+        check_encoding(client.headers)
         try:
             return await client.read(limit_bytes, self.body_read_s)
         except TooLarge as error:
-            words = (
-                f"The request is larger than {limit_bytes / (1 << 20):.0f} MiB, the limit of this "
-                "service (`server.body_limit_bytes`). Send fewer or smaller images or documents."
-            )
-            raise Refused(ApiError(413, words), {"connection": "close"}) from error
+            raise too_large(limit_bytes) from error
         except ReadTimeout as error:
-            words = f"The request's body did not arrive within {self.body_read_s:.0f} s."
-            raise Refused(ApiError(408, words), {"connection": "close"}) from error
+            raise too_late(self.body_read_s) from error
 
-    def _allow(self, surface: Surface, client: AsgiClient, key: Key) -> Allow:
+    def _allow(self, surface: Surface, headers: dict[str, str], key: Key) -> Allow:
         """The narrower of the key's and the request's wish; embeddings never change model."""
-        text = client.headers.get("outlast-allow", key.allow.value).strip().lower()
+        text = headers.get("outlast-allow", key.allow.value).strip().lower()
         try:
             wished = Allow(text)
         except ValueError as error:
@@ -193,18 +198,27 @@ class Gateway:
     async def _exchange(
         self, surface: Surface, client: AsgiClient, asked: Asked, route: RouteSettings
     ) -> None:
-        state, now = self.state, self._clock.monotonic()
-        prompt_tokens = max(1, len(asked.body) // 4)
-        plan = state.plan(asked, route, now, prompt_tokens=prompt_tokens)
+        plan = self.plan(surface, asked, route)
+        if plan is None:
+            await client.reply(self.estimate(surface, asked))
+        else:
+            await self.run(surface, client, asked, plan, self.observe)
+
+    def plan(self, surface: Surface, asked: Asked, route: RouteSettings) -> Plan | None:
+        """Return who may answer; None for a token count that nobody but us can make.
+
+        Raises Refused where nobody may answer.
+        """
+        now, prompt_tokens = self._clock.monotonic(), max(1, len(asked.body) // 4)
+        plan = self.state.plan(asked, route, now, prompt_tokens=prompt_tokens)
         if not surface.translates:
             plan = _only_native(plan, surface)
         if surface.path == COUNT_TOKENS and not plan.candidates:
-            await client.reply(self._estimate(self._preparer(surface, asked), asked))
-            return
+            return None
         if not plan.candidates:
             error, headers = verdicts.exhausted(asked.format, (), 0)
             raise Refused(error, headers)
-        await self.run(surface, client, asked, plan, self._observe)
+        return plan
 
     async def run(
         self,
@@ -218,21 +232,26 @@ class Gateway:
 
         `on_observe` gets what each attempt showed; the receipt is settled in any case.
         """
-        state = self.state
-        preparer = self._preparer(surface, asked)
-        codec = surface.codecs[asked.format]
-        speaker = Speaker(codec, preparer.writer_request, int(asked.at))
-        exchange = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
+        exchange, speaker = self.exchange(surface, asked, plan)
         pump = Pump(
             exchange,
             self._transport,
             client,
             self._clock,
             on_observe=on_observe,
-            on_settle=self._settle,
+            on_settle=self.settle,
         )
         await pump.run()
         return speaker.transcript
+
+    def exchange(self, surface: Surface, asked: Asked, plan: Plan) -> tuple[Exchange, Speaker]:
+        """Return the decider of one request, and what it speaks with."""
+        state = self.state
+        preparer = self._preparer(surface, asked)
+        codec = surface.codecs[asked.format]
+        speaker = Speaker(codec, preparer.writer_request, int(asked.at))
+        machine = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
+        return machine, speaker
 
     def _preparer(self, surface: Surface, asked: Asked) -> Preparer:
         return Preparer(
@@ -243,10 +262,10 @@ class Gateway:
             lambda account: self.signatures.foreign_to(account, asked.at),
         )
 
-    def _estimate(self, preparer: Preparer, asked: Asked) -> Reply:
-        """A count that nobody but us can make: near, and said to be an estimate."""
+    def estimate(self, surface: Surface, asked: Asked) -> Reply:
+        """A count that nobody but us can make: near, and said to be an estimate. Raises Refused."""
         try:
-            tokens = estimate_request(preparer.estimable())
+            tokens = estimate_request(self._preparer(surface, asked).estimable())
         except BadRequest as bad:
             raise Refused(ApiError(400, str(bad), param=bad.field)) from bad
         headers = {
@@ -256,7 +275,8 @@ class Gateway:
         }
         return Reply(200, headers, msgspec.json.encode({"input_tokens": tokens}))
 
-    def _observe(self, observed: Observe) -> None:
+    def observe(self, observed: Observe) -> None:
+        """Learn from how an attempt ended, and tell others."""
         self.learn(observed)
         self._publish(observed)
 
@@ -268,7 +288,8 @@ class Gateway:
             self.signatures.learn(observed.signed, observed.refused, account, self._clock.wall())
         self.metrics.observe(observed)
 
-    def _settle(self, receipt: Receipt) -> None:
+    def settle(self, receipt: Receipt) -> None:
+        """Put an exchange on record: journal, metrics, log."""
         self._record(receipt)
         self.metrics.settle(receipt)
         _log.info(
@@ -285,7 +306,8 @@ class Gateway:
             took_s=round(receipt.ended_at - receipt.started_at, 3),
         )
 
-    def _refusal(self, surface: Surface, refused: Refused, request_id: str) -> Reply:
+    def refusal(self, surface: Surface, refused: Refused, request_id: str) -> Reply:
+        """Return a refusal in the dialect of the path."""
         codec = surface.codecs[surface.format]
         headers = {"outlast-request-id": request_id, **refused.headers}
         if refused.error.status in {400, 401, 404, 413, 415}:
@@ -316,12 +338,42 @@ def _notice(headers: dict[str, str], body: bytes, usual: str) -> str:
     return wished if wished in LANGUAGES and b'"tools"' not in body else ""
 
 
+def check_encoding(headers: Mapping[str, str]) -> None:
+    """Raises Refused for a body that is compressed."""
+    encoding = headers.get("content-encoding", "identity").lower()
+    if encoding not in {"", "identity"}:
+        words = f"A body in content-encoding {encoding[:40]!r} cannot be read: send it plain."
+        raise Refused(ApiError(415, words))
+
+
+def too_large(limit_bytes: int) -> Refused:
+    words = (
+        f"The request is larger than {limit_bytes / (1 << 20):.0f} MiB, the limit of this "
+        "service (`server.body_limit_bytes`). Send fewer or smaller images or documents."
+    )
+    return Refused(ApiError(413, words), {"connection": "close"})
+
+
+def too_late(read_s: float) -> Refused:
+    words = f"The request's body did not arrive within {read_s:.0f} s."
+    return Refused(ApiError(408, words), {"connection": "close"})
+
+
 def new_id() -> str:
     return f"req_{secrets.token_hex(12)}"
 
 
 async def authenticate(roster: Roster, headers: dict[str, str]) -> Key:
-    """Return the key that the credential headers name. Raises Refused (401).
+    """Return the key that the credential headers name. Raises Refused (401)."""
+    secret = secret_of(headers)
+    key = roster.authenticate(secret) or await roster.authenticate_fresh(secret)
+    if key is None:
+        raise unknown_key(secret)
+    return key
+
+
+def secret_of(headers: Mapping[str, str]) -> str:
+    """Return the secret that came with a request. Raises Refused (401).
 
     Anthropic's clients send `x-api-key`, OpenAI's `authorization: Bearer`, some both.
     """
@@ -341,13 +393,14 @@ async def authenticate(roster: Roster, headers: dict[str, str]) -> Key:
             "`x-api-key: ol_…`; `outlast key create` makes one."
         )
         raise Refused(ApiError(401, words), {"www-authenticate": "Bearer"})
-    key = roster.authenticate(secret) or await roster.authenticate_fresh(secret)
-    if key is None:
-        try:
-            parse_key(secret)
-            words = "This API key is not known here, or was revoked."
-        except BadKey as bad:
-            words = str(bad)
-        words += " `outlast key list` shows the keys, `outlast key create` makes one."
-        raise Refused(ApiError(401, words), {"www-authenticate": "Bearer"})
-    return key
+    return secret
+
+
+def unknown_key(secret: str) -> Refused:
+    try:
+        parse_key(secret)
+        words = "This API key is not known here, or was revoked."
+    except BadKey as bad:
+        words = str(bad)
+    words += " `outlast key list` shows the keys, `outlast key create` makes one."
+    return Refused(ApiError(401, words), {"www-authenticate": "Bearer"})
