@@ -1,0 +1,133 @@
+"""From an attempt of the gateway to an observation of a vendor, or of ourselves. Pure.
+
+What each outcome is about:
+
+    ok, overloaded, server error, time-out, stall, cut, no connection    provider/api/model
+    no right or no room for our key and account; our network, our limits    outlast/upstream/NAME
+    the embedded model, however it ends    outlast/upstream/local
+    a caller's mistake, a caller who left, an attempt that we left, a misfit    nothing
+
+Names of models come from outside: behind a route `*` a caller may write anything. So a model has a
+component of its own only where settings name it or where it has answered, and there are so many
+of them and no more; every other attempt is the provider's API as a whole. A refusal that is about
+a model which never answered says nothing: there may be no such model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from outlast.nouns import Candidate, Component, Kind, Observation, Outcome, Scope, Surface
+
+PROVIDERS_MAX = 200
+MODELS_MAX = 40
+"""Models of one provider that have a component each."""
+PROVIDER_CHARS = 60
+MODEL_CHARS = 100
+
+NOTHING = frozenset({Outcome.CLIENT_GONE, Outcome.LEFT, Outcome.MISFIT, Outcome.CALLER_ERROR})
+"""These say nothing of anybody's state."""
+SILENCES = frozenset(
+    {Outcome.CONNECT_FAILED, Outcome.TIMEOUT, Outcome.STALLED, Outcome.BROKEN_STREAM}
+)
+"""How a provider looks when our own network is gone."""
+OUR_SCOPES = frozenset({Scope.CREDENTIAL, Scope.ACCOUNT, Scope.OURS})
+
+_ODD = re.compile(r"[^A-Za-z0-9._:/-]+")
+_SLASHES = re.compile(r"/{2,}")
+
+
+class Intake:
+    """Which models have a component of their own, and what an attempt is an observation of."""
+
+    def __init__(self, known: Iterable[tuple[str, str]] = ()) -> None:
+        """`known`: providers and models that the settings name."""
+        self._models: dict[str, set[str]] = {}
+        for provider, model in known:
+            self._take(provider_name(provider), model_name(model))
+
+    def learn(self, components: Iterable[str]) -> None:
+        """Take up the models of components that were observed before, as after a restart; what is
+        no name of a model's component is passed over."""
+        for name in components:
+            provider, _, rest = name.partition("@")[0].partition("/")
+            surface, _, model = rest.partition("/")
+            if surface == Surface.API.value and model:
+                self._take(provider, model)
+
+    def from_attempt(
+        self, observation: Observation, candidate: Candidate, *, offline: bool = False
+    ) -> Observation | None:
+        """Return what an attempt's observation, as the exchange made it, is evidence of; None
+        where it is of nothing. `offline`: our own network is known to be gone.
+        """
+        outcome = observation.outcome
+        if outcome in NOTHING:
+            return None
+        upstream = provider_name(candidate.upstream)
+        if offline and outcome in SILENCES:
+            return msgspec.structs.replace(
+                observation,
+                component=upstream_component(upstream).name,
+                upstream=upstream,
+                outcome=Outcome.OURS,
+                scope=Scope.OURS,
+            )
+        if (
+            candidate.kind is Kind.LOCAL
+            or outcome is Outcome.OURS
+            or observation.scope in OUR_SCOPES
+        ):
+            component = upstream_component(upstream)
+        else:
+            provider = provider_name(candidate.provider or candidate.upstream)
+            model = model_name(candidate.model)
+            if outcome is Outcome.OK:
+                self._take(provider, model)
+            if model not in self._models.get(provider, ()):
+                if observation.scope is Scope.MODEL:
+                    return None
+                model = ""
+            component = Component(provider, Surface.API.value, model)
+        return msgspec.structs.replace(observation, component=component.name, upstream=upstream)
+
+    def _take(self, provider: str, model: str) -> None:
+        models = self._models.get(provider)
+        if models is None:
+            if len(self._models) >= PROVIDERS_MAX:
+                return
+            models = self._models[provider] = set()
+        if model and len(models) < MODELS_MAX:
+            models.add(model)
+
+
+def api_component(provider: str, model: str) -> Component:
+    """The component of a provider's model, as attempts and probes name it alike."""
+    return Component(provider_name(provider), Surface.API.value, model_name(model))
+
+
+def upstream_component(upstream: str) -> Component:
+    """The component of one of our own upstreams."""
+    return Component("outlast", "upstream", provider_name(upstream))
+
+
+def provider_name(text: str) -> str:
+    """A provider's or an upstream's name as a component has it: without `/` and `@`, in lower
+    case, at most PROVIDER_CHARS long, never empty."""
+    name = _ODD.sub("-", text[:PROVIDER_CHARS].lower()).replace("/", "-")
+    return name or "unknown"
+
+
+def model_name(text: str) -> str:
+    """A model's name as a component has it: letters, digits, `. _ : - /`, at most MODEL_CHARS.
+
+    Of names that hold somebody's account or project (Amazon's `arn:…/name`, Google's
+    `projects/…/models/name`) the last part is kept: the rest is nobody's business.
+    """
+    if text.startswith(("arn:", "projects/")):
+        text = text.rstrip("/").rpartition("/")[2]
+    cleaned = _SLASHES.sub("/", _ODD.sub("-", text[: 2 * MODEL_CHARS]))
+    return cleaned.strip("/")[:MODEL_CHARS].strip("/")
