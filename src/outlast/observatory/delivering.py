@@ -100,45 +100,69 @@ def claim(connection: Connection, now: float, limit: int) -> list[Claim]:
     """Up to `limit` messages that are due. When this is committed they are ours, for ever: they
     are either settled, or become unknown."""
     book.tidy(connection, now)
-    wanted: dict[str, list[str]] = {}
-    for subscription_id, state in book.due(connection, now, limit):
-        wanted.setdefault(subscription_id, []).append(state)
+    pairs = book.due(connection, now, limit)
+    them = people.find_all(connection, list({one for one, _ in pairs}))
+    gathered = dict.fromkeys(pairs)
+    for one, state in pairs:
+        if one not in them:
+            book.forget(connection, one)
+        elif _digests(them[one], state):
+            more = book.due_of(connection, one, now, DIGEST_MAX)
+            gathered |= {(one, found): None for found in more}
+    rows = book.take(connection, list(gathered), now)
+    states = {row.state for mine in rows.values() for row in mine}
+    items = book.find_news(connection, sorted(states))
+    told = book.told(connection, list(rows)) if items else {}
     out: list[Claim] = []
-    for subscription_id, states in wanted.items():
-        subscription = people.find(connection, subscription_id)
-        if subscription is None:
-            book.forget(connection, subscription_id)
-        elif subscription.wanted.digest is not Digest.NOW and book.CONFIRM not in states:
-            gathered = book.due_of(connection, subscription_id, now, DIGEST_MAX)
-            out += _take(connection, subscription, sorted({*states, *gathered}), now)
-        else:
-            for state in states:
-                out += _take(connection, subscription, [state], now)
+    for one, mine in rows.items():
+        known = told.get(one, {})
+        out += [
+            Claim(_parcel(them[one], group, items, known), tuple(group))
+            for group in _groups(connection, them[one], mine, items, now)
+        ]
     return out
 
 
-def _take(
-    connection: Connection, subscription: Subscription, states: list[str], now: float
-) -> list[Claim]:
-    rows = book.take(connection, subscription.id, states, now)
-    if not rows:
-        return []
-    items = book.find_news(connection, [row.state for row in rows])
-    known = {item.state for item in items} | {book.CONFIRM}
+def _digests(subscription: Subscription, state: str) -> bool:
+    return subscription.wanted.digest is not Digest.NOW and state != book.CONFIRM
+
+
+def _groups(
+    connection: Connection,
+    subscription: Subscription,
+    rows: list[book.Row],
+    items: dict[str, News],
+    now: float,
+) -> list[list[book.Row]]:
+    """What goes into one message each: a digest's news together, all else alone. What has
+    nothing to say any more is withdrawn."""
+    digest: list[book.Row] = []
+    single: list[list[book.Row]] = []
     for row in rows:
-        if row.state not in known or (row.state == book.CONFIRM and subscription.confirmed_at):
+        confirms = row.state == book.CONFIRM and subscription.confirmed_at is None
+        if not confirms and row.state not in items:
             book.end(connection, subscription.id, row, book.WITHDRAWN, now, "")
-    mine = tuple(row for row in rows if row.state in known)
-    if not items and subscription.confirmed_at is not None:
-        return []
-    incidents = {item.incident.id for item in items}
-    parcel = Parcel(
-        id=parcel_id(subscription.id, [row.state for row in mine]),
+        elif _digests(subscription, row.state):
+            digest.append(row)
+        else:
+            single.append([row])
+    return [*single, digest] if digest else single
+
+
+def _parcel(
+    subscription: Subscription,
+    rows: list[book.Row],
+    items: dict[str, News],
+    told: dict[str, int],
+) -> Parcel:
+    states = {row.state for row in rows}
+    said = tuple(item for state, item in items.items() if state in states)
+    return Parcel(
+        id=parcel_id(subscription.id, sorted(states)),
         subscription=subscription,
-        news=tuple(items),
-        told={one: book.told(connection, subscription.id, one) for one in incidents},
+        news=said,
+        told={one.incident.id: told.get(one.incident.id, -1) for one in said},
     )
-    return [Claim(parcel, mine)] if mine else []
 
 
 def settle(connection: Connection, claim: Claim, result: Result, now: float, roll: float) -> str:

@@ -30,6 +30,7 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -95,6 +96,11 @@ class Row(msgspec.Struct, frozen=True):
     tries: int
     first_due_at: float
     """Before any refusal put it off."""
+
+
+class Due(msgspec.Struct, frozen=True):
+    spread: bool
+    send: bool
 
 
 def enqueue(connection: Connection, items: Iterable[News]) -> int:
@@ -223,17 +229,18 @@ def _note(connection: Connection, rows: list[dict[str, object]]) -> None:
         connection.execute(insert_ignore(connection, deliveries), rows)
 
 
-def anything_due(connection: Connection, now: float) -> bool:
-    """Whether there is something to spread, to send or to clear up."""
+def what_is_due(connection: Connection, now: float) -> Due:
+    """Whether there is something to spread, and something to send or to clear up."""
     row = deliveries.c
-    due = or_(
+    send = or_(
         and_(row.ending == WAITING, row.due_at <= now),
         and_(row.ending == SENDING, row.claimed_until < now),
     )
-    if connection.execute(select(row.state).where(due).limit(1)).first() is not None:
-        return True
-    waiting = select(news.c.state).where(news.c.spread_at.is_(None)).limit(1)
-    return connection.execute(waiting).first() is not None
+    spread = select(news.c.state).where(news.c.spread_at.is_(None)).limit(1)
+    return Due(
+        spread=connection.execute(spread).first() is not None,
+        send=connection.execute(select(row.state).where(send).limit(1)).first() is not None,
+    )
 
 
 def tidy(connection: Connection, now: float) -> None:
@@ -301,40 +308,50 @@ def _due(now: float, limit: int) -> Select[str, str]:
     )
 
 
-def take(connection: Connection, subscription_id: str, states: list[str], now: float) -> list[Row]:
-    """Mark deliveries as being sent. Those that are returned are ours; nobody else sends them."""
+def take(connection: Connection, pairs: list[tuple[str, str]], now: float) -> dict[str, list[Row]]:
+    """Mark deliveries (subscription, state) as being sent. Those that come back, by subscription,
+    are ours; nobody else sends them."""
     row = deliveries.c
-    mine = and_(
-        row.subscription_id == subscription_id, row.state.in_(states), row.ending == WAITING
-    )
+    if not pairs:
+        return {}
+    mine = tuple_(row.subscription_id, row.state).in_(pairs)
     found = connection.execute(
         update(deliveries)
-        .where(mine)
+        .where(mine, row.ending == WAITING)
         .values(ending=SENDING, claimed_until=now + LEASE_S, tries=row.tries + 1)
-        .returning(row.state, row.tries, row.first_due_at)
+        .returning(row.subscription_id, row.state, row.tries, row.first_due_at)
     )
-    return [Row(*one) for one in found]
+    out: dict[str, list[Row]] = {}
+    for subscription_id, *rest in found:
+        out.setdefault(subscription_id, []).append(Row(*rest))
+    return out
 
 
-def told(connection: Connection, subscription_id: str, incident_id: str) -> int:
-    """The number of the last news of an incident that reached a subscriber; -1: none."""
+def told(connection: Connection, subscription_ids: list[str]) -> dict[str, dict[str, int]]:
+    """Subscription → incident → the number of the last news of it that reached there."""
     row = deliveries.c
     found = connection.execute(
-        select(func.max(row.number)).where(
-            row.subscription_id == subscription_id,
-            row.incident_id == incident_id,
+        select(row.subscription_id, row.incident_id, func.max(row.number))
+        .where(
+            row.subscription_id.in_(subscription_ids),
             row.ending.in_((SENT, UNKNOWN)),
+            row.incident_id != "",
         )
-    ).scalar_one()
-    return -1 if found is None else int(found)
+        .group_by(row.subscription_id, row.incident_id)
+    )
+    out: dict[str, dict[str, int]] = {}
+    for subscription_id, incident_id, number in found:
+        out.setdefault(subscription_id, {})[incident_id] = int(number)
+    return out
 
 
-def find_news(connection: Connection, states: list[str]) -> list[News]:
-    """In the order in which they happened; those that are no longer kept are left out."""
+def find_news(connection: Connection, states: list[str]) -> dict[str, News]:
+    """By state, in the order in which they happened; what is no longer kept is left out."""
     found = connection.execute(
         select(news.c.body).where(news.c.state.in_(states)).order_by(news.c.at, news.c.number)
     ).scalars()
-    return [msgspec.json.decode(body, type=News) for body in found]
+    items = [msgspec.json.decode(body, type=News) for body in found]
+    return {item.state: item for item in items}
 
 
 def end(

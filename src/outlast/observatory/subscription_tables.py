@@ -83,6 +83,13 @@ def find(connection: Connection, subscription_id: str) -> Subscription | None:
     return from_row(row) if row is not None else None
 
 
+def find_all(connection: Connection, subscription_ids: list[str]) -> dict[str, Subscription]:
+    found = connection.execute(
+        select(subscriptions).where(subscriptions.c.id.in_(subscription_ids))
+    )
+    return {row["id"]: from_row(row) for row in found.mappings()}
+
+
 def confirm(connection: Connection, subscription_id: str, now: float) -> Subscription | None:
     """Make a subscription count; None where it is not there (used, ended or forgotten).
 

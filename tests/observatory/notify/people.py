@@ -109,6 +109,11 @@ def ends(connection: Connection) -> dict[tuple[str, str], str]:
     return {(one, state): ending for one, state, ending in found}
 
 
+def something_due(connection: Connection, now: float) -> bool:
+    due = book.what_is_due(connection, now)
+    return due.spread or due.send
+
+
 @contextmanager
 def quick_sqlite(folder: Path) -> Iterator[Engine]:
     """A SQLite file with our tables, without threads: for many small steps."""

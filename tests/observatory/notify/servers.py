@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -23,6 +23,7 @@ class Receiver:
     def __init__(self, url: str) -> None:
         self.url = url
         self.taken: list[Taken] = []
+        self.came = asyncio.Event()
         self.answer: bytes | None = b"HTTP/1.1 204 No Content\r\n\r\n"
         """None: take the request and hang up without a word."""
 
@@ -39,6 +40,7 @@ class Receiver:
             }
             body = await reader.readexactly(int(headers.get("content-length", "0")))
             self.taken.append(Taken(head[0], headers, body))
+            self.came.set()
             if self.answer is not None:
                 writer.write(self.answer)
                 await writer.drain()
@@ -66,7 +68,6 @@ class MailServer:
         self.seen: list[str] = []
         self.replies: dict[str, str] = {}
         """Command (`RCPT`, `DATA`, `.` for the end of a text) → reply; `hang up`: none."""
-        self.on_mail: Callable[[], None] | None = None
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

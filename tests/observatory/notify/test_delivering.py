@@ -19,7 +19,17 @@ from outlast.observatory.delivering import Claim
 from outlast.observatory.notifying import News, Refused, Result, Sent, Unknown, news
 from outlast.observatory.subscribing import Channel, Digest, Subscription, Wanted
 from outlast.store.database import Database
-from tests.observatory.notify.people import API, AT, WEB, add, ends, incident, step, subscription
+from tests.observatory.notify.people import (
+    API,
+    AT,
+    WEB,
+    add,
+    ends,
+    incident,
+    something_due,
+    step,
+    subscription,
+)
 from tests.store.databases import postgresql_url, sqlite_url
 
 NOW = AT + 1
@@ -113,10 +123,10 @@ async def test_news_and_incident_are_written_together_or_not_at_all(house: House
     await house.people(subscription())
     with pytest.raises(RuntimeError):
         await house.do(fails)
-    assert not await house.do(partial(book.anything_due, now=NOW))
+    assert not await house.do(partial(something_due, now=NOW))
     assert await house.do(partial(book.enqueue, items=step("opened"))) == 1
     assert await house.do(partial(book.enqueue, items=step("opened"))) == 0
-    assert await house.do(partial(book.anything_due, now=NOW))
+    assert await house.do(partial(something_due, now=NOW))
 
 
 async def test_more_people_than_one_transaction_takes_all_hear(
@@ -305,7 +315,7 @@ async def test_two_replicas_at_once_share_the_work_and_nothing_is_sent_twice(
 
     async def work(house: House) -> int:
         mine = 0
-        while await house.do(partial(book.anything_due, now=NOW)):
+        while await house.do(partial(something_due, now=NOW)):
             await house.do(partial(delivering.spread, now=NOW))
             for claim in await house.claim(limit=3):
                 sent.extend((claim.parcel.subscription.id, row.state) for row in claim.rows)
