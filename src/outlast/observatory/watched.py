@@ -11,6 +11,7 @@ that fade, from which fusion makes log-odds.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 
@@ -30,7 +31,7 @@ from outlast.observatory.sequential import (
     Rate,
 )
 from outlast.observatory.vendors import VendorPage
-from outlast.observatory.voices import Voices
+from outlast.observatory.voices import WINDOW_S, Voices
 
 FAILURES = frozenset(
     {
@@ -251,17 +252,30 @@ class Watched:
         says = self._crowd_says
         if says is None:
             return Reading(Evidence("report", now, 0.0, failures=float(against)))
+        weight = self.voices.weight()
+        loud = self._loud(weight, now)
         evidence = Evidence(
             "report",
             now,
-            fusion.clamp(says.log_ratio, fusion.CROWD_CAP),
+            fusion.clamp(says.log_ratio, fusion.CROWD_CAP) if loud else 0.0,
             statistic=says.statistic,
             threshold=says.threshold,
             failures=float(against),
-            total=self.voices.weight(),
+            total=weight,
             since_at=says.since_at,
         )
-        return Reading(evidence, fired=True)
+        return Reading(evidence, fired=loud)
+
+    def _loud(self, weight: float, now: float) -> bool:
+        """Whether still more people than usual speak: two deviations and one voice more.
+
+        The detector lets a burst last two hours beyond its end, so that its echo is no second
+        one; what it fired on is over sooner than that.
+        """
+        minutes = WINDOW_S / 60
+        usual = self.crowd.baseline.expected(now)
+        variance = minutes * (usual.mu + usual.mu**2 / usual.r)
+        return weight > minutes * usual.mu + 2 * math.sqrt(variance) + 1
 
     def _catch_up(self, now: float) -> None:
         """Give the crowd's detector every minute that is over, the silent ones too."""

@@ -102,6 +102,11 @@ def test_a_stated_cause_of_no_class_is_not_turned_into_one() -> None:
                   surfaces={"login": (35, 40), "api": (200, 400)}),
             Cause.UNKNOWN,
         ),
+        (
+            Shape(outcomes={Outcome.SERVER_ERROR: 40},
+                  surfaces={"login": (20, 40), "api": (0, 400), "web": (8, 16)}),
+            Cause.UNKNOWN,
+        ),
         (Shape(outcomes={Outcome.SERVER_ERROR: 40}, surfaces={"login": (35, 40)}), Cause.UNKNOWN),
         (Shape(outcomes={Outcome.CONNECT_FAILED: 40}, networks=2), Cause.UNKNOWN),
         (Shape(outcomes={Outcome.CONNECT_FAILED: 40}, networks=1, regions_fine=2), Cause.UNKNOWN),
@@ -115,7 +120,8 @@ def test_a_stated_cause_of_no_class_is_not_turned_into_one() -> None:
     ids=[
         "errors alone", "the provider says it is overloaded", "and was slow before",
         "and recovers slowly", "too few failures", "one key refused", "many keys refused",
-        "only logins fail", "logins fail like all else", "only logins were tried",
+        "only logins fail", "logins fail like all else",
+        "the web fails too, beside many healthy requests to the API", "only logins were tried",
         "no connection", "no connection from our network alone", "no connection from some regions",
         "others fail too", "one other and a cloud", "several others and a cloud",
     ],
