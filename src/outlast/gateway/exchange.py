@@ -18,8 +18,8 @@ The subtle rules:
   which stands before the last bytes: what the client holds whole is on record.
 * Failing over is not charged to anybody; asking the same upstream again, or two at once, is.
 
-Its parts: racer.py is one attempt (leg.py its answer), speaker.py what the client hears, record.py
-what is written down, endings.py how it ends when it does not end well.
+Its parts: search.py says who is asked next, racer.py is one attempt (leg.py its answer), speaker.py
+what the client hears, record.py what is written down, endings.py how it ends when not well.
 """
 
 from __future__ import annotations
@@ -52,18 +52,17 @@ from outlast.gateway.events import (
 )
 from outlast.gateway.foreword import words_for
 from outlast.gateway.gaps import Gaps
-from outlast.gateway.going import Going, Prepare, again, against
+from outlast.gateway.going import Going, Prepare
 from outlast.gateway.holding import HoldPolicy, Unit
 from outlast.gateway.leg import Broken, Leg, broke
-from outlast.gateway.limits import RetryBudget, soonest
+from outlast.gateway.limits import RetryBudget
 from outlast.gateway.racer import Racer
 from outlast.gateway.record import Record
 from outlast.gateway.resuming import Continue, Finish, FinishTools, Restart, decide
-from outlast.gateway.routing import next_candidate, wider
+from outlast.gateway.search import Search
 from outlast.gateway.speaker import Speaker
 from outlast.nouns import Candidate, Format, Outcome, Scope
 from outlast.outcome import Verdict, classify_fault
-from outlast.wire.canon import BadRequest
 from outlast.wire.codec import Codec
 from outlast.wire.stream import MalformedFrame, Stop
 
@@ -100,12 +99,9 @@ class Exchange:
         self._timeouts = plan.timeouts[plan.candidates[0].upstream]
         self._opened = 0
         self._racers: dict[int, Racer] = {}
-        self._tried: list[tuple[Candidate, Verdict]] = []
-        self._left = list(plan.candidates)
+        self._search = Search(plan, budget)
         self._too_long: tuple[Racer, Broken] | None = None
         """A prompt that was too long for somebody, while one with a larger window is asked."""
-        self._untranslatable: BadRequest | None = None
-        self._retries = 0
         self._started_at = 0.0
         self._spoke_at = 0.0
         self._head_sent = False
@@ -276,18 +272,17 @@ class Exchange:
         if self._record.committed and broken.units and self._going_on is None:
             commands.append(Forward(self._speaker.say(broken.units)))
         commands += [self._record.attempt(racer, verdict, now), Abandon(racer.number)]
-        self._tried.append((candidate, verdict))
+        self._search.failed(candidate, verdict)
         if racer.leg.committed:
             self._mid_word = racer.leg.mid_word
         if again:
             # It would not take the history: once more, without what it cannot read.
-            self._left.insert(0, candidate)
+            self._search.once_more(candidate)
             return commands if self._racers else commands + self._next(now)
         if self._record.committed:
             return commands + self._resume(candidate, verdict, now)
-        if verdict.context_exceeded and (larger := wider(self._left, candidate)):
+        if verdict.context_exceeded and self._search.only_wider(candidate):
             self._too_long = self._too_long or (racer, broken)
-            self._left = larger
         elif not verdict.movable:
             return commands + self._leave_others(racer, now) + self._refuse(racer, broken, now)
         if self._racers:
@@ -303,24 +298,18 @@ class Exchange:
             return self._end_broken(self._going_on.candidate, self._going_on.verdict, now)
         if self._too_long is not None:
             return self._refuse(*self._too_long, now)
-        if self._in_time(now) and (wait_s := self._retry_wait_s(now)) is not None:
+        if self._in_time(now) and (wait_s := self._search.retry_wait_s(now)) is not None:
             return [SetTimer("retry", now + wait_s)]
         return self._exhausted(now)
 
     def _prepare_next(self, now: float) -> Prepared | None:
         """Return the next candidate's call; None where nobody is left, or no time."""
-        while self._in_time(now) and len(self._tried) < self._plan.retry.max_attempts:
-            candidate = next_candidate(self._left, self._tried)
-            if candidate is None:
-                break
-            self._left.remove(candidate)
-            try:
-                if self._going_on is not None:
-                    return self._going_on.call(self._prepare, candidate)
-                return self._prepare(candidate)
-            except BadRequest as reason:
-                self._untranslatable = self._untranslatable or reason
-        return None
+        if not self._in_time(now):
+            return None
+        going_on = self._going_on
+        if going_on is not None:
+            return self._search.call(lambda candidate: going_on.call(self._prepare, candidate))
+        return self._search.call(self._prepare)
 
     def _in_time(self, now: float) -> bool:
         return now - self._started_at < self._timeouts.deadline_s
@@ -331,7 +320,7 @@ class Exchange:
         leg = Leg(
             prepared,
             self._codecs[candidate.kind.wire],
-            HoldPolicy(hold_thinking=bool(self._left), hold_words=True),
+            HoldPolicy(hold_thinking=self._search.anybody, hold_words=True),
             self._plan.whole_limit_bytes,
             self._plan.prompt_tokens,
         )
@@ -341,18 +330,6 @@ class Exchange:
         self._record.open(prepared)
         return [OpenAttempt(number, candidate, prepared), SetTimer("watch", self._due())]
 
-    def _retry_wait_s(self, now: float) -> float | None:
-        """How long to wait before asking a tried upstream again; None: not worth it."""
-        retry, soon = self._plan.retry, soonest(self._tried)
-        if soon is None or self._retries >= retry.same_upstream_max:
-            return None
-        wait_s, candidate = soon
-        if wait_s > retry.retry_after_max_s or not self._budget.withdraw(now):
-            return None
-        self._retries += 1
-        self._left = [candidate]
-        return wait_s
-
     # -- going on after a break in sight of the client ------------------------------------------
 
     def _resume(self, candidate: Candidate, verdict: Verdict, now: float) -> list[Command]:
@@ -360,7 +337,7 @@ class Exchange:
         going_on = self._going_on
         if going_on is not None and not going_on.heard:
             if going_on.ask_otherwise(candidate, verdict):
-                self._left.insert(0, candidate)
+                self._search.once_more(candidate)
             return self._next(now)
         transcript = self._speaker.transcript
         request = self._prepare.parsed()
@@ -378,8 +355,7 @@ class Exchange:
                     candidate, verdict, decision, mid_word=self._mid_word, stops=stops
                 )
                 self._broken.append(candidate.name)
-                self._left = again(self._plan.candidates, self._broken)
-                self._tried = against(candidate, verdict, self._left)
+                self._search.after_break(candidate, verdict, self._broken)
                 return self._next(now)
             case _:
                 return self._end_broken(candidate, verdict, now)
@@ -392,9 +368,10 @@ class Exchange:
 
     def _exhausted(self, now: float) -> list[Command]:
         self.done = True
-        reason = self._untranslatable if not self._tried else None
+        tried = self._search.tried
+        reason = None if tried else self._search.untranslatable
         took_s = now - self._started_at
-        return self._endings.exhausted(self._tried, reason, took_s, now, in_band=self._head_sent)
+        return self._endings.exhausted(tried, reason, took_s, now, in_band=self._head_sent)
 
     def _end_broken(self, candidate: Candidate, verdict: Verdict, now: float) -> list[Command]:
         self.done = True
@@ -445,7 +422,7 @@ class Exchange:
                 commands.append(Abandon(racer.number))
                 commands += self._heard(racer, BodyEnded(racer.number, now))
                 return commands
-            if racer.suspect(now) and (warm := next_candidate(self._others(racer), self._tried)):
+            if racer.suspect(now) and (warm := self._search.spare(racer.candidate, self._broken)):
                 commands.append(Warm(warm))
         late = [(r, b) for r in self._racers.values() if (b := r.overdue(now)) is not None]
         commands += self._each_failed(late, now)
@@ -459,11 +436,6 @@ class Exchange:
             if racer.number in self._racers and not self.done:
                 commands += self._failed(racer, broken, now)
         return commands
-
-    def _others(self, racer: Racer) -> list[Candidate]:
-        name = racer.candidate.name
-        listed = again(self._plan.candidates, [*self._broken, name])
-        return [candidate for candidate in listed if candidate.name != name]
 
     def _due(self) -> float:
         return min(racer.due() for racer in self._racers.values())
