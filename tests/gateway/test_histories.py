@@ -179,8 +179,10 @@ def test_a_budget_is_not_asked_for_where_a_turn_of_calls_began_without_thinking(
     result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}
     turns = [{"role": "assistant", "content": [call]}, result]
     body = {"model": "public", "max_tokens": 9000, "messages": turns, "thinking": ADAPTIVE}
+    body["context_management"] = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
     made = body_for(preparer(json.dumps(body).encode()), to("one", "claude-sonnet-4-5"))
     assert "thinking" not in made
+    assert "context_management" not in made
 
 
 def test_the_configuration_has_the_last_word_on_thinking() -> None:

@@ -12,7 +12,7 @@ import re
 import msgspec
 
 from outlast.wire.anthropic.models import Traits
-from outlast.wire.anthropic.repair import begins_with_thinking
+from outlast.wire.anthropic.repair import begins_with_thinking, without_clearing
 from outlast.wire.canon import JSON
 
 _TOUCHED = re.compile(rb'"(?:thinking|effort|temperature|top_p|top_k)"\s*:')
@@ -42,6 +42,8 @@ def fitted(body: JSON, traits: Traits) -> tuple[JSON, tuple[str, ...]]:
         if name in fit:
             del fit[name]
             dropped.append(name)
+    if "thinking" in dropped:
+        fit = without_clearing(fit)
     return (fit, tuple(dropped)) if fit != body else (body, ())
 
 

@@ -141,15 +141,18 @@ def _unthinking(body: JSON, dropped: dict[str, None], *, always: bool) -> JSON:
     if kind != "enabled" and not (always and kind):
         return body
     dropped["thinking"] = None
-    off = {**body, "thinking": {"type": "disabled"}}
-    management = off.get("context_management")
+    return without_clearing({**body, "thinking": {"type": "disabled"}})
+
+
+def without_clearing(body: JSON) -> JSON:
+    """Return the body without edits of thinking: they are refused where thinking is off."""
+    management = body.get("context_management")
     edits = management.get("edits") if isinstance(management, dict) else None
-    if isinstance(edits, list):
-        kept = [one for one in edits if not str(_kind(one)).startswith("clear_thinking")]
-        off.pop("context_management")
-        if kept:
-            off["context_management"] = {**body["context_management"], "edits": kept}
-    return off
+    if not isinstance(management, dict) or not isinstance(edits, list):
+        return body
+    kept = [one for one in edits if not str(_kind(one)).startswith("clear_thinking")]
+    rest = {name: value for name, value in body.items() if name != "context_management"}
+    return {**rest, "context_management": {**management, "edits": kept}} if kept else rest
 
 
 def _running_loop(messages: list[JSON]) -> range:
