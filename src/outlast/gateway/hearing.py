@@ -12,7 +12,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from outlast.nouns import Candidate, ComponentState, Kind, Status, Suspicion
+from outlast.naming import api_component, provider_name
+from outlast.nouns import (
+    Candidate,
+    ComponentState,
+    Kind,
+    Status,
+    Suspicion,
+)
 
 EXPIRES_S = 300.0
 """The observatory repeats what it says at least every minute."""
@@ -61,8 +68,9 @@ def components_of(candidate: Candidate) -> tuple[str, ...]:
     """The components whose failing is this candidate's. The embedded model has none."""
     if candidate.kind is Kind.LOCAL:
         return ()
-    api = f"{candidate.provider}/api"
-    return (f"{api}/{candidate.model}", api, f"outlast/upstream/{candidate.upstream}")
+    provider, model = candidate.provider, candidate.model
+    upstream = f"outlast/upstream/{provider_name(candidate.upstream)}"
+    return (api_component(provider, model), api_component(provider), upstream)
 
 
 def against(state: ComponentState) -> str:

@@ -40,7 +40,6 @@ class Claiming:
 
     def enter(
         self,
-        provider: str,
         incident: str,
         kind: str,
         text: dict[str, str],

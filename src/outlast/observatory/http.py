@@ -15,7 +15,6 @@ Readers need no account; operators send their token as `authorization: Bearer â€
 from __future__ import annotations
 
 import asyncio
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
@@ -31,6 +30,7 @@ from outlast.observatory.acting import Action, BadAction
 from outlast.observatory.board import Board
 from outlast.observatory.claims import Claim
 from outlast.observatory.headline import headline
+from outlast.observatory.operators import OperatorToken
 from outlast.observatory.recovery_words import words as forecast_words
 from outlast.store.database import DatabaseUnavailable
 
@@ -56,7 +56,7 @@ class Past(Protocol):
 
     async def incident(self, incident_id: str) -> Incident | None: ...
     async def incidents(
-        self, *, before_at: float | None, limit: int, provider: str
+        self, before_at: float = 1e11, limit: int = 50, provider: str | None = None
     ) -> list[Incident]: ...
 
 
@@ -80,15 +80,14 @@ class ObservatoryApi:
         operators: Operators,
         clock: Clock,
         *,
-        token: Callable[[], str],
+        operator: OperatorToken,
     ) -> None:
-        """`token`: the operators' token now; empty: nobody is one."""
         self._board = board
         self._bus = bus
         self._past = past
         self._operators = operators
         self._clock = clock
-        self._token = token
+        self._operator = operator
         self._streams = 0
 
     def routes(self) -> list[Route]:
@@ -145,7 +144,9 @@ class ObservatoryApi:
         shown = {one.id: one for one in [*self._board.open(), *self._board.recent()]}
         complete = True
         try:
-            stored = await self._past.incidents(before_at=before, limit=limit, provider=provider)
+            stored = await self._past.incidents(
+                before if before is not None else 1e11, limit, provider or None
+            )
         except DatabaseUnavailable:
             complete = False  # what is in memory is still true, and says that it is not all
         else:
@@ -234,10 +235,7 @@ class ObservatoryApi:
 
     def _authorize(self, request: Request) -> None:
         """Default deny: without a token nobody is an operator."""
-        token = self._token()
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode(), token.encode())
-        if not token or scheme.lower() != "bearer" or not same:
+        if not self._operator.admits(request.headers.get("authorization", "")):
             raise Problem(
                 401, "This is for operators: send their token as `authorization: Bearer â€¦`."
             )

@@ -15,18 +15,16 @@ a model which never answered says nothing: there may be no such model.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 import msgspec
 
+from outlast.naming import model_name, provider_name
 from outlast.nouns import Candidate, Component, Kind, Observation, Outcome, Scope, Surface
 
 PROVIDERS_MAX = 200
 MODELS_MAX = 40
 """Models of one provider that have a component each."""
-PROVIDER_CHARS = 60
-MODEL_CHARS = 100
 
 NOTHING = frozenset({Outcome.CLIENT_GONE, Outcome.LEFT, Outcome.MISFIT, Outcome.CALLER_ERROR})
 """These say nothing of anybody's state."""
@@ -35,9 +33,6 @@ SILENCES = frozenset(
 )
 """How a provider looks when our own network is gone."""
 OUR_SCOPES = frozenset({Scope.CREDENTIAL, Scope.ACCOUNT, Scope.OURS})
-
-_ODD = re.compile(r"[^A-Za-z0-9._:/-]+")
-_SLASHES = re.compile(r"/{2,}")
 
 
 class Intake:
@@ -104,30 +99,6 @@ class Intake:
             models.add(model)
 
 
-def api_component(provider: str, model: str) -> Component:
-    """The component of a provider's model, as attempts and probes name it alike."""
-    return Component(provider_name(provider), Surface.API.value, model_name(model))
-
-
 def upstream_component(upstream: str) -> Component:
     """The component of one of our own upstreams."""
     return Component("outlast", "upstream", provider_name(upstream))
-
-
-def provider_name(text: str) -> str:
-    """A provider's or an upstream's name as a component has it: without `/` and `@`, in lower
-    case, at most PROVIDER_CHARS long, never empty."""
-    name = _ODD.sub("-", text[:PROVIDER_CHARS].lower()).replace("/", "-")
-    return name or "unknown"
-
-
-def model_name(text: str) -> str:
-    """A model's name as a component has it: letters, digits, `. _ : - /`, at most MODEL_CHARS.
-
-    Of names that hold somebody's account or project (Amazon's `arn:…/name`, Google's
-    `projects/…/models/name`) the last part is kept: the rest is nobody's business.
-    """
-    if text.startswith(("arn:", "projects/")):
-        text = text.rstrip("/").rpartition("/")[2]
-    cleaned = _SLASHES.sub("/", _ODD.sub("-", text[: 2 * MODEL_CHARS]))
-    return cleaned.strip("/")[:MODEL_CHARS].strip("/")

@@ -16,7 +16,8 @@ import msgspec
 
 from outlast.accounts.keys import matches
 from outlast.config import CandidateSettings, RouteSettings, Settings, UpstreamSettings
-from outlast.nouns import Component, Kind, Surface
+from outlast.naming import api_component
+from outlast.nouns import Component, Kind
 from outlast.observatory.probe_places import known, places_at
 
 QUESTION = "Count from 1 to 20, separated by spaces."
@@ -91,7 +92,7 @@ def targets_of(settings: Settings) -> tuple[Target, ...]:
         if target.name not in found and canaries < CANARIES_MAX:
             found[target.name] = target
             canaries += 1
-    for provider in _watched(settings):
+    for provider in watched(settings):
         for target in places_of(provider):
             found.setdefault(target.name, target)
     return tuple(found.values())[:TARGETS_MAX]
@@ -135,7 +136,7 @@ def right(text: str, stop: str) -> bool | None:
 
 def _of_upstream(upstream: UpstreamSettings) -> Iterator[Target]:
     provider = upstream.provider or upstream.name
-    component = Component(provider, Surface.API).name
+    component = api_component(provider)
     remote = not here(upstream.base_url)
     yield _door(upstream.base_url, component, provider, upstream=upstream.name, remote=remote)
     if _may_ask(upstream):
@@ -172,7 +173,7 @@ def _canary(upstream: UpstreamSettings, model: str) -> Target:
     return Target(
         f"canary {upstream.name}/{model}",
         ProbeKind.CANARY,
-        Component(provider, Surface.API, model).name,
+        api_component(provider, model),
         provider,
         upstream=upstream.name,
         model=model,
@@ -208,7 +209,7 @@ def _may_ask(upstream: UpstreamSettings) -> bool:
     return upstream.key is not None or not known(upstream.provider)
 
 
-def _watched(settings: Settings) -> Iterator[str]:
+def watched(settings: Settings) -> Iterator[str]:
     """Providers that are named to be watched, and those of upstreams at the vendor's own address.
 
     A proxy or a simulated vendor on this machine is not the vendor.

@@ -191,9 +191,7 @@ class Watch:
         """Take in a claim about a provider's outage. Raises BadAction, in words."""
         mine = [one for one in self._incidents.open() if one.provider == provider]
         incident = mine[-1].id if mine else ""
-        return self.claim(
-            self.claims.enter(provider, incident, kind, text, sources, "operator", now)
-        )
+        return self.claim(self.claims.enter(incident, kind, text, sources, "operator", now))
 
     def claim(self, claim: Claim) -> Said:
         """Say a claim that was entered or judged."""

@@ -1,0 +1,430 @@
+"""The observatory put together: what is watched, who watches, and the paths that readers ask.
+
+A part of the composition root (app.py), in a file of its own: it knows every part of the
+observatory and, of the gateway, how to put a question on the service's own account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from outlast.bus.base import Bus
+from outlast.clock import Clock
+from outlast.config import Settings
+from outlast.gateway.events import Observe
+from outlast.gateway.inward import Inward
+from outlast.naming import api_component, provider_name
+from outlast.nouns import Component, Kind, Observation, Receipt
+from outlast.observatory import channel_apprise, notify_key
+from outlast.observatory.addresses import Rules
+from outlast.observatory.board import Board
+from outlast.observatory.casebook import Casebook
+from outlast.observatory.channel_mail import MailChannel, MailServer
+from outlast.observatory.channels import (
+    Channel,
+    SlackChannel,
+    WebhookChannel,
+    guarded_session,
+)
+from outlast.observatory.feeds.catalogue import BUILT_IN, CLOUDS, Feed
+from outlast.observatory.fetching import Fetcher
+from outlast.observatory.gathering import Gathering
+from outlast.observatory.history import History
+from outlast.observatory.http import ObservatoryApi
+from outlast.observatory.intake import Intake
+from outlast.observatory.notifier import Notifier
+from outlast.observatory.operators import NAME as TOKEN_NAME
+from outlast.observatory.operators import OperatorToken
+from outlast.observatory.peer_http import PeerApi, PeerSender, secrets_of
+from outlast.observatory.peers import Door, PeerProblem, knowing
+from outlast.observatory.poller import Poller
+from outlast.observatory.probe_checks import Checks
+from outlast.observatory.probe_targets import Target, targets_of, watched
+from outlast.observatory.prober import Prober
+from outlast.observatory.probing import Pace
+from outlast.observatory.report_files import DailySecrets, read_table, recall
+from outlast.observatory.report_http import PATH as REPORTS
+from outlast.observatory.report_http import Options, ReportEndpoint, keeper
+from outlast.observatory.reporting import Reporting
+from outlast.observatory.subscribe_http import Offer, SubscriptionsApi
+from outlast.observatory.subscribing import Channel as Kinds
+from outlast.observatory.watch import Watch
+from outlast.observatory.watcher import Watcher, Wishes
+from outlast.store.database import Database, DatabaseUnavailable
+from outlast.store.journal import Journal
+from outlast.store.migrations import SchemaTooNew
+
+log = structlog.get_logger(__name__)
+
+GATHER_EVERY_S = 1.0
+FindReceipt = Callable[[str, str | None], Awaitable[Receipt | None]]
+
+
+class Observing:
+    """Everything of the observatory that is alive while the service runs."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        bus: Bus,
+        clock: Clock,
+        inward: Inward,
+        find_receipt: FindReceipt,
+    ) -> None:
+        wanted = settings.observatory
+        data = settings.data_path
+        self.settings = settings
+        self.clock = clock
+        self.journal = Journal(data / "observations")
+        self.history = History(
+            self.journal,
+            database,
+            clock=clock,
+            retention_days=wanted.retention_days,
+            rollup_days=wanted.rollup_days,
+        )
+        self.casebook = Casebook(database)
+        self.board = Board()
+        self.targets = targets_of(settings)
+        self.watch = Watch(vantage=wanted.vantage or "here", rate=wanted.false_alarms_per_month)
+        self.providers = providers_of(settings, self.targets)
+        self.watch.expect(expected(self.targets, settings), self.providers)
+        self.watcher = Watcher(
+            self.watch,
+            self.board,
+            self.history,
+            self.casebook,
+            bus,
+            clock,
+            shared=database.kind != "sqlite",
+        )
+        self._gathering = Gathering()
+        self._intake = Intake()
+        self._intake.learn(target.component for target in self.targets)
+        self._find_receipt = find_receipt
+        self._inward = inward
+        self._poller = self._make_poller()
+        self._secrets = _peer_secrets(settings)
+        self._peers = PeerSender(settings, self._secrets, clock)
+        self._prober = self._make_prober(inward)
+        self.reporting = Reporting()
+        self.reports = self._make_reports(data)
+        self.operator = OperatorToken(
+            settings.resolve(wanted.operator_token_file)
+            if wanted.operator_token_file
+            else data / TOKEN_NAME,
+            make=not wanted.operator_token_file,
+        )
+        self._api = ObservatoryApi(
+            self.board, bus, self.casebook, self.watcher, clock, operator=self.operator
+        )
+        self.key = notify_key.load_or_make(data)
+        self._channels = channels_of(settings, self.key)
+        self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
+        self._subscriptions = SubscriptionsApi(
+            database,
+            clock,
+            Offer(
+                key=self.key,
+                base=settings.base_url,
+                kinds=tuple(self._channels),
+                rules=Rules(private=wanted.private_webhooks, plain=wanted.private_webhooks),
+                trusted=networks(wanted.trusted_proxies),
+            ),
+            wake=self.notifier.wake,
+            operator=lambda request: self.operator.admits(request.headers.get("authorization", "")),
+        )
+        self.watcher.wishes = Wishes(
+            probe=self._prober.hurry,
+            calm=self._prober.calm,
+            page=self._poller.hurry,
+            page_calm=self._poller.relax,
+            tell=self.notifier.wake,
+        )
+
+    def routes(self) -> list[BaseRoute]:
+        found: list[BaseRoute] = [
+            *self._api.routes(),
+            Route(REPORTS, _Reports(self), methods=["POST", "OPTIONS", "GET"]),
+            *self._subscriptions.routes(),
+        ]
+        if self._secrets:
+            door = Door(self._secrets, knowing(self.targets))
+            found += PeerApi(door, self.history.append, self.clock).routes()
+        return found
+
+    def attempt(self, observed: Observe) -> None:
+        """An attempt of the gateway ended. Quick, and never raises."""
+        seen = self._intake.from_attempt(
+            observed.observation, observed.candidate, offline=self._inward.offline()
+        )
+        if seen is not None:
+            for one in self._gathering.add(seen):
+                self.history.append(one)
+
+    def retain(self, settings: Settings) -> None:
+        """Take new settings, as far as they can be changed while running."""
+        self.settings = settings
+        wanted = settings.observatory
+        self.history.retain(wanted.retention_days, wanted.rollup_days)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Do the background work; give everything back at the end."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self.journal.close)
+            stack.push_async_callback(self.history.close)
+            stack.push_async_callback(self.casebook.close)
+            for channel in self._channels.values():
+                stack.push_async_callback(channel.close)
+            stack.push_async_callback(self.notifier.close)
+            stack.push_async_callback(self.watcher.close)
+            await self._recall()
+            work: list[Callable[[], Awaitable[None]]] = [
+                self.history.run,
+                self.casebook.run,
+                self.watcher.run,
+                self.notifier.run,
+                self._gather,
+                self._read_table,
+            ]
+            if self.settings.observatory.feeds:
+                work.append(self._poller.run)
+            if self.settings.observatory.probes:
+                work += [self._prober.run, self._peers.run]
+            for one in work:
+                stack.push_async_callback(_stop, asyncio.create_task(_keep(one)))
+            yield
+
+    def describe(self) -> dict[str, Any]:
+        """For /readyz."""
+        history, casebook, notifier = self.history.state, self.casebook.state, self.notifier.state
+        return {
+            "role": str(self.watcher.role),
+            "observations": {"waiting": history.pending, "error": history.last_error},
+            "incidents": {"waiting": casebook.waiting, "error": casebook.last_error},
+            "notifications": msgspec.to_builtins(notifier),
+        }
+
+    def _probed(self, observation: Observation) -> None:
+        self.history.append(observation)
+        self._peers.offer(observation)
+
+    def _make_poller(self) -> Poller:
+        wanted = self.settings.observatory
+        return Poller(
+            feeds_of(self.settings, tuple(map(owner_of, watched(self.settings)))),
+            # An operator's own addresses may be of this machine; they are no stranger's.
+            Fetcher(Rules(private=bool(wanted.feed_urls), plain=bool(wanted.feed_urls))).fetch,
+            self.watcher.page,
+            self.clock,
+            random.random,
+            online=lambda: not self._inward.offline(),
+        )
+
+    def _make_prober(self, inward: Inward) -> Prober:
+        wanted = self.settings.observatory
+        return Prober(
+            self.targets,
+            Pace(wanted.probe_every_s, wanted.probe_tokens_per_day, wanted.vantage),
+            Checks(self.settings, inward, self.clock),
+            self._probed,
+            self.clock,
+            random.random,
+            offline=inward.offline,
+            heard=inward.heard,
+        )
+
+    def _make_reports(self, data: Path) -> ReportEndpoint:
+        models: dict[str, frozenset[str]] = {}
+
+        def known() -> dict[str, frozenset[str]]:
+            return models
+
+        for provider in self.providers:
+            prefix = f"{provider}/api/"
+            named = [t.component for t in self.targets if t.component.startswith(prefix)]
+            models[provider] = frozenset(name.removeprefix(prefix) for name in named)
+        return ReportEndpoint(
+            self.reporting,
+            keeper(self.history),
+            DailySecrets(data / "reports"),
+            self.board,
+            self.clock,
+            Options(
+                known=known,
+                receipt=self._ended_ok,
+                trusted=networks(self.settings.observatory.trusted_proxies),
+                after_form="/status",
+            ),
+        )
+
+    async def _ended_ok(self, receipt_id: str) -> bool | None:
+        found = await self._find_receipt(receipt_id, None)
+        return None if found is None else found.outcome == "ok"
+
+    async def _recall(self) -> None:
+        try:
+            await recall(self.history, self.reporting, self.clock.wall())
+        except (DatabaseUnavailable, SchemaTooNew) as error:
+            log.warning("reports_of_the_last_minutes_not_recalled", reason=str(error))
+
+    async def _gather(self) -> None:
+        while True:
+            await asyncio.sleep(GATHER_EVERY_S)
+            for one in self._gathering.flush(self.clock.wall()):
+                self.history.append(one)
+
+    async def _read_table(self) -> None:
+        wanted = self.settings.observatory.asn_file
+        if wanted:
+            try:
+                table = await asyncio.to_thread(read_table, self.settings.resolve(wanted))
+            except (OSError, ValueError) as error:
+                log.warning("asn_file_not_read", reason=str(error))
+            else:
+                self.reports.table = table
+
+
+class _Reports:
+    """The endpoint for reports, while they are wanted."""
+
+    def __init__(self, observing: Observing) -> None:
+        self._observing = observing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._observing.settings.observatory.reports:
+            await self._observing.reports(scope, receive, send)
+            return
+        words = {"error": {"message": "This service takes no reports (observatory.reports)."}}
+        body = msgspec.json.encode(words)
+        kind = (b"content-type", b"application/json")
+        await send({"type": "http.response.start", "status": 404, "headers": [kind]})
+        await send({"type": "http.response.body", "body": body})
+
+
+def providers_of(settings: Settings, targets: tuple[Target, ...]) -> tuple[str, ...]:
+    """Whom we watch: the owners of our upstreams, and those that the settings name."""
+    named = [Component.parse(target.component).provider for target in targets]
+    return tuple(dict.fromkeys([*map(owner_of, settings.observatory.providers), *named]))
+
+
+def owner_of(provider: str) -> str:
+    """A provider's name as components and feeds know it."""
+    return Component.parse(api_component(provider)).provider
+
+
+def expected(targets: tuple[Target, ...], settings: Settings) -> list[str]:
+    """Components that are shown from the start: surfaces, and our upstreams."""
+    surfaces = [Component.parse(target.component).whole.name for target in targets]
+    upstreams = [
+        f"outlast/upstream/{provider_name(name)}"
+        for name, upstream in settings.upstreams.items()
+        if upstream.kind is not Kind.LOCAL or settings.local.enabled
+    ]
+    return list(dict.fromkeys([*surfaces, *upstreams]))
+
+
+def feeds_of(settings: Settings, providers: tuple[str, ...]) -> list[Feed]:
+    """The feeds to read: of the providers that we watch, of the clouds beneath, and the
+    operator's own, which stand in for the built-in ones of the same provider."""
+    wanted = settings.observatory
+    own = [
+        Feed(
+            name=f"{provider}-own",
+            provider=provider,
+            urls=(url,),
+            usual_s=wanted.feed_every_s,
+        )
+        for provider, url in wanted.feed_urls.items()
+    ]
+    named = {feed.provider for feed in own}
+    built_in = [
+        msgspec.structs.replace(feed, usual_s=max(feed.usual_s, wanted.feed_every_s))
+        for feed in BUILT_IN
+        if feed.provider not in named
+        and (feed.provider in providers or (providers and feed.provider in CLOUDS))
+    ]
+    return [*own, *built_in]
+
+
+def channels_of(settings: Settings, key: bytes) -> dict[Kinds, Channel]:
+    """The ways on which notices can leave."""
+    base, mail = settings.base_url, settings.mail
+    private = settings.observatory.private_webhooks
+    rules = Rules(private=private, plain=private)
+    found: dict[Kinds, Channel] = {
+        Kinds.WEBHOOK: WebhookChannel(base, key, lambda: guarded_session(rules)),
+        Kinds.SLACK: SlackChannel(base, key, lambda: guarded_session(rules)),
+    }
+    if mail.host and mail.sender:
+        server = MailServer(
+            host=mail.host,
+            port=mail.port,
+            security=mail.security,
+            sender=mail.sender,
+            username=mail.username,
+            password=_password(settings),
+        )
+        found[Kinds.EMAIL] = MailChannel(server, base, key)
+    try:
+        found[Kinds.APPRISE] = channel_apprise.AppriseChannel(base, key)
+    except channel_apprise.AppriseMissing:
+        log.debug("apprise_not_installed")
+    return found
+
+
+def networks(
+    given: tuple[str, ...],
+) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    """Networks as they can be compared; what is none is said in the log and left out."""
+    found = []
+    for text in given:
+        try:
+            found.append(ipaddress.ip_network(text, strict=False))
+        except ValueError as error:
+            log.warning("trusted_proxy_is_no_network", given=text, reason=str(error))
+    return tuple(found)
+
+
+def _password(settings: Settings) -> str:
+    if not settings.mail.password_file:
+        return ""
+    try:
+        return settings.resolve(settings.mail.password_file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        log.warning("mail_password_not_read", reason=str(error))
+        return ""
+
+
+def _peer_secrets(settings: Settings) -> dict[str, bytes]:
+    try:
+        return secrets_of(settings)
+    except PeerProblem as problem:
+        log.warning("peers_not_used", reason=str(problem))
+        return {}
+
+
+async def _keep(work: Callable[[], Awaitable[None]]) -> None:
+    """Run background work; an error in it is logged and never ends the service."""
+    try:
+        await work()
+    except Exception:  # the log is the report
+        log.exception("background work ended", work=getattr(work, "__qualname__", str(work)))
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
