@@ -38,6 +38,11 @@ COMMANDS = (
     ("config", "outlast.commands.config:app", "Check or show the configuration."),
     ("model", "outlast.commands.model:app", "List, fetch and choose the embedded model."),
     ("key", "outlast.commands.key:app", "Create, list and revoke API keys."),
+    (
+        "replay",
+        "outlast.commands.replay:replay",
+        "Play recorded or scripted evidence through the observatory again.",
+    ),
     ("receipts", "outlast.commands.receipts:app", "See what happened to each request."),
 )
 """Name, where it is, and the sentence that `outlast --help` shows without loading it."""

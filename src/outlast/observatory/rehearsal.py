@@ -11,7 +11,8 @@ A script says what happens between two times, and is played with chance from its
     [[rumour]]    at, provider, kind, en, fr, sources
 
 A record has one JSON object a line: {"at": …, "observation": {…}} or {"at": …, "page": {…}} or
-{"at": …, "unread": {…}} or {"at": …, "rumour": {…}}; what the service keeps can be written so.
+{"at": …, "unread": {…}} or {"at": …, "reread": {…}} or {"at": …, "rumour": {…}}; what the service
+keeps is written so by `outlast replay --record` (recording.py).
 """
 
 from __future__ import annotations
@@ -159,8 +160,7 @@ def open_rehearsal(path: Path) -> Rehearsal:
     if not path.exists():
         built_in = BUILT_IN / f"{path.name.removesuffix('.toml')}.toml"
         if path.parent != Path() or not built_in.exists():
-            names = ", ".join(sorted(one.stem for one in BUILT_IN.glob("*.toml")))
-            raise BadRehearsal(f"There is no file {path}. Built in: {names}.")
+            raise BadRehearsal(f"There is no file {path}. Built in: {', '.join(rehearsals())}.")
         path = built_in
     try:
         if path.stat().st_size > FILE_LIMIT_BYTES:
@@ -172,6 +172,12 @@ def open_rehearsal(path: Path) -> Rehearsal:
         raise BadRehearsal(f"{path.name} is not UTF-8 text.") from None
     except OSError as error:
         raise BadRehearsal(f"{path.name} cannot be read: {error.strerror}.") from None
+
+
+def rehearsals() -> dict[str, str]:
+    """The rehearsals that come with the service: name → title."""
+    found = sorted(BUILT_IN.glob("*.toml"))
+    return {one.stem: read_script(one.read_text(encoding="utf-8")).title for one in found}
 
 
 def read_script(text: str, name: str = "script") -> Script:
@@ -354,6 +360,7 @@ class _Line(msgspec.Struct, frozen=True):
     observation: Observation | None = None
     page: FeedPage | None = None
     unread: Unread | None = None
+    reread: Reread | None = None
     rumour: Rumour | None = None
 
 
@@ -371,7 +378,8 @@ def _record(path: Path) -> Iterator[Step]:
                 found = decoder.decode(line)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise BadRehearsal(f"{path.name}:{number} cannot be read: {error}") from None
-            what = found.observation or found.page or found.unread or found.rumour
+            said = (found.observation, found.page, found.unread, found.reread, found.rumour)
+            what = next((one for one in said if one is not None), None)
             if what is None:
                 raise BadRehearsal(f"{path.name}:{number} says nothing that happened.")
             heapq.heappush(waiting, (found.at, number, what))
