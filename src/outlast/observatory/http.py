@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
+import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -28,11 +29,14 @@ from outlast.clock import Clock
 from outlast.nouns import ComponentState, Incident
 from outlast.observatory.acting import Action, BadAction
 from outlast.observatory.board import Board
+from outlast.observatory.case_changes import StoredClaim
 from outlast.observatory.claims import Claim
 from outlast.observatory.headline import headline
 from outlast.observatory.operators import OperatorToken
 from outlast.observatory.recovery_words import words as forecast_words
 from outlast.store.database import DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
 
 TOPIC = "observatory"
 """The bus topic behind the event stream: keys `component NAME` and `incident ID`."""
@@ -52,8 +56,9 @@ class Operators(Protocol):
 
 
 class Past(Protocol):
-    """Incidents that are no longer on the board."""
+    """Incidents that are no longer on the board: the casebook. Raises DatabaseUnavailable."""
 
+    async def claims(self, incident: str | None = None) -> list[StoredClaim]: ...
     async def incident(self, incident_id: str) -> Incident | None: ...
     async def incidents(
         self, before_at: float = 1e11, limit: int = 50, provider: str | None = None
@@ -167,16 +172,20 @@ class ObservatoryApi:
     async def incident(self, request: Request) -> Response:
         wanted = request.path_params["incident_id"]
         found = self._board.incident(wanted)
+        claims: list[Claim] = []
         if found is None:
             try:
                 found = await self._past.incident(wanted)
+                claims = [one for one in map(read_claim, await self._past.claims(wanted)) if one]
             except DatabaseUnavailable as error:
                 raise Problem(
                     503, f"Whether there is such an incident cannot be said now: {error}"
                 ) from error
         if found is None:
             raise Problem(404, "There is no such incident. GET /api/incidents lists them.")
-        return _json(self._whole(found))
+        whole = self._whole(found)
+        whole["claims"] = claims or whole["claims"]
+        return _json(whole)
 
     async def act(self, request: Request) -> Response:
         self._authorize(request)
@@ -278,6 +287,15 @@ async def event_frames(bus: Bus, keepalive_s: float) -> AsyncIterator[bytes]:
                 waiting.cancel()
     finally:
         subscription.close()
+
+
+def read_claim(stored: StoredClaim) -> Claim | None:
+    """A claim as it was stored; None, with a word in the log, for one that cannot be read."""
+    try:
+        return msgspec.json.decode(stored.body, type=Claim)
+    except msgspec.MsgspecError as error:
+        log.warning("claim_not_read", claim=stored.id, reason=str(error)[:200])
+        return None
 
 
 def component_event(state: ComponentState) -> tuple[str, bytes]:

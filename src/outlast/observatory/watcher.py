@@ -30,7 +30,7 @@ from outlast.observatory.claims import Claim
 from outlast.observatory.delivery_tables import enqueue
 from outlast.observatory.feeds.reading import FeedPage
 from outlast.observatory.history import History, Window
-from outlast.observatory.http import TOPIC, component_event, incident_event
+from outlast.observatory.http import TOPIC, component_event, incident_event, read_claim
 from outlast.observatory.notifying import News, news
 from outlast.observatory.poller import News as FeedNews
 from outlast.observatory.poller import Unchanged
@@ -393,7 +393,7 @@ class Watcher:
         states = await self._casebook.states()
         incidents = {one.id: one for one in await self._casebook.incidents(limit=50)}
         incidents |= {one.id: one for one in await self._casebook.open_incidents()}
-        claims = [_claim(one) for one in await self._casebook.claims()]
+        claims = [read_claim(one) for one in await self._casebook.claims()]
         return states, list(incidents.values()), [one for one in claims if one is not None]
 
     async def _restore(self) -> None:
@@ -428,11 +428,3 @@ def _enqueue(told: list[News], connection: Any) -> None:
 
 def _stored(claim: Claim) -> StoredClaim:
     return StoredClaim(claim.id, claim.incident, claim.at, msgspec.json.encode(claim))
-
-
-def _claim(stored: StoredClaim) -> Claim | None:
-    try:
-        return msgspec.json.decode(stored.body, type=Claim)
-    except msgspec.MsgspecError as error:
-        log.warning("claim_not_read", claim=stored.id, reason=str(error)[:200])
-        return None
