@@ -10,7 +10,7 @@ export PYTHON
 # Tools are called through the environment's Python: a clone that was moved goes on working.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix lock conformance gauntlet fuzz clean
+.PHONY: help run demo test check fix lock conformance gauntlet overhead fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -43,6 +43,9 @@ conformance: $(VENV)/.dev ## The real SDKs and coding tools against Outlast (nee
 
 gauntlet: $(VENV)/.dev ## Broken conversations through Outlast and its peers (QUICK=1, ARGS="--only 5-7 --peers ccr")
 	PYTHONPATH=src $(BIN)/python -m bench.gauntlet $(if $(QUICK),--quick) $(ARGS)
+
+overhead: $(VENV)/.dev ## What Outlast costs, beside nginx and its peers (QUICK=1, ARGS="--only c32 --peers smg")
+	PYTHONPATH=src $(BIN)/python -m bench.overhead $(if $(QUICK),--quick) $(ARGS)
 
 fuzz: $(VENV)/.dev ## A million hostile inputs for each parser, about an hour (CASES=20000 for a minute)
 	@for format in anthropic openai_chat openai_responses; do \

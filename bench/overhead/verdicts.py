@@ -1,0 +1,193 @@
+"""What is promised, and whether it was kept in this run. Pure.
+
+The figures are those of the table in docs/overhead.md. A must that is a ratio within one run, or a
+count, is true on any machine, and decides the exit code. A must in microseconds, megabytes or
+shares of a core depends on the machine: it is said, and counts with --strict alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from bench.overhead.figures import Figure, Memory, Sample, ratio
+from bench.overhead.scenarios import SCENARIOS
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """`value` is None where it was not measured. `low`: the lower, the better."""
+
+    what: str
+    value: float | None
+    must: float
+    aim: float
+    unit: str = "×"
+    low: bool = False
+    gates: bool = True
+    """Whether a miss counts for the exit code."""
+
+    @property
+    def met(self) -> bool | None:
+        return self._within(self.must)
+
+    @property
+    def aimed(self) -> bool | None:
+        return self._within(self.aim)
+
+    def _within(self, limit: float) -> bool | None:
+        if self.value is None:
+            return None
+        return self.value <= limit if self.low else self.value >= limit
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """A run, as the verdicts need it. `figures`: by scenario, then by server."""
+
+    samples: Sequence[Sample]
+    figures: Mapping[str, Mapping[str, Figure]]
+    idle_bytes: int = 0
+    memory: Memory | None = None
+
+
+PEERS = (
+    ("vllm-router", 1.5, 2.0),
+    ("tensorzero", 4.0, 6.0),
+    ("smg", 4.0, 6.0),
+    ("litellm", 200.0, 400.0),
+)
+"""Requests per second at 32 connections against each: must, aim."""
+TRANSLATED_MUST = 4.0
+TRANSLATED = (
+    ("o2a-whole", "translated requests"),
+    ("o2a-stream", "translated streams"),
+)
+"""OpenAI client, Anthropic upstream: the way that the peer goes too."""
+
+
+def verdicts(found: Found) -> list[Verdict]:
+    """Return all of them, also those that this run has not measured."""
+    made = [
+        Verdict(
+            what="CPU per 1 kB request against nginx (32 connections)",
+            value=_ratio(found, "c32", lambda one: one.cpu_us),
+            must=2.4,
+            aim=1.7,
+            low=True,
+        ),
+        Verdict(
+            what="requests per second at 32 connections against nginx",
+            value=_ratio(found, "c32", lambda one: one.per_s),
+            must=0.40,
+            aim=0.60,
+        ),
+    ]
+    for peer, must, aim in PEERS:
+        value = _ratio(found, "c32", lambda one: one.per_s, peer)
+        made.append(Verdict(what=f"the same against {peer}", value=value, must=must, aim=aim))
+    made += [
+        Verdict(
+            what="p50 at one connection, beyond nginx's",
+            value=added_p50_us(found),
+            must=100.0,
+            aim=60.0,
+            unit="µs",
+            low=True,
+            gates=False,
+        ),
+        Verdict(
+            what="fast streams, events per second against nginx",
+            value=_ratio(found, "fast", lambda one: one.tokens_per_s),
+            must=0.7,
+            aim=0.9,
+        ),
+        Verdict(
+            what="share of a core for 1,000 streams at 20 ms",
+            value=_share(found),
+            must=75.0,
+            aim=65.0,
+            unit="%",
+            low=True,
+            gates=False,
+        ),
+        Verdict(
+            what="200 kB bodies per second against nginx",
+            value=_ratio(found, "big", lambda one: one.per_s),
+            must=0.35,
+            aim=0.5,
+        ),
+    ]
+    made += [_translated(found, *row) for row in TRANSLATED]
+    made += [
+        Verdict(
+            what="resident memory, idle, without the local model",
+            value=found.idle_bytes / 1e6 if found.idle_bytes else None,
+            must=80.0,
+            aim=60.0,
+            unit="MB",
+            low=True,
+            gates=False,
+        ),
+        Verdict(
+            what="growth of memory after warm-up, of what would be noise",
+            value=None
+            if found.memory is None
+            else found.memory.grown_bytes / found.memory.allowed_bytes,
+            must=1.0,
+            aim=1.0,
+            low=True,
+        ),
+        Verdict(
+            what="answers that did not come home whole, over all scenarios",
+            value=_not_whole(found),
+            must=0.0,
+            aim=0.0,
+            unit="",
+            low=True,
+        ),
+    ]
+    return made
+
+
+def missed(made: Sequence[Verdict], strict: bool = False) -> list[Verdict]:
+    """Return those that decide the exit code, and were not met."""
+    return [one for one in made if one.met is False and (one.gates or strict)]
+
+
+def _ratio(
+    found: Found, scenario: str, value: Callable[[Sample], float | None], over: str = "nginx"
+) -> float | None:
+    return ratio(found.samples, scenario, value, over)
+
+
+def _translated(found: Found, scenario: str, words: str) -> Verdict:
+    return Verdict(
+        what=f"{words} per second against tensorzero",
+        value=_ratio(found, scenario, lambda one: one.per_s, "tensorzero"),
+        must=TRANSLATED_MUST,
+        aim=TRANSLATED_MUST,
+    )
+
+
+def added_p50_us(found: Found) -> float | None:
+    figures = found.figures.get("c1", {})
+    if "outlast" not in figures or "nginx" not in figures:
+        return None
+    return figures["outlast"].p50_us - figures["nginx"].p50_us
+
+
+def _share(found: Found) -> float | None:
+    figure = found.figures.get("p1000", {}).get("outlast")
+    return None if figure is None else 100 * figure.share
+
+
+def _not_whole(found: Found) -> float | None:
+    ours = [
+        found.figures[one.name]["outlast"]
+        for one in SCENARIOS
+        if "outlast" in found.figures.get(one.name, {})
+    ]
+    if not ours:
+        return None
+    lost = sum(figure.started - figure.whole for figure in ours)
+    return float(lost + (found.memory.failed if found.memory is not None else 0))
