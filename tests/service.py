@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -23,8 +24,11 @@ from outlast.config import (
     UpstreamSettings,
 )
 from outlast.config.settings import Secret
-from outlast.gateway.server import protocol_class
+from outlast.gateway.server import HEAD_READ_S
 from outlast.nouns import Kind
+
+TRANSPORT = os.environ.get("TEST_TRANSPORT", ServerSettings().transport)
+"""The tests of the gateway, of the SDKs and of bad input pass on both: TEST_TRANSPORT=aiohttp."""
 
 
 class Running(msgspec.Struct):
@@ -63,7 +67,9 @@ def settings(
     port = free_port()
     base = server or ServerSettings()
     return Settings(
-        server=msgspec.structs.replace(base, port=port, data_dir=str(folder), drain_s=1),
+        server=msgspec.structs.replace(
+            base, port=port, data_dir=str(folder), drain_s=1, transport=TRANSPORT
+        ),
         timeouts=timeouts or TimeoutSettings(),
         local=LocalSettings(enabled=False),
         upstreams={u.name: u for u in upstreams},
@@ -79,10 +85,7 @@ async def serving(chosen: Settings, *, head_read_s: float | None = None) -> Asyn
     """`head_read_s`: how long a request's head may take, where a test cannot wait for it."""
     async with running(chosen) as service:
         started = asyncio.Event()
-        config = uvicorn_config(service)
-        if head_read_s is not None:
-            limits = chosen.server.header_limit_bytes, chosen.server.max_connections
-            config.http = protocol_class(*limits, head_read_s)
+        config = uvicorn_config(service, head_read_s or HEAD_READ_S)
         server = Server(config, started.set)
         task = asyncio.create_task(server.serve())
         await started.wait()

@@ -38,7 +38,10 @@ from outlast.gateway.events import Observe
 from outlast.gateway.http import Gateway
 from outlast.gateway.ledger import Ledger
 from outlast.gateway.metrics import Metrics
-from outlast.gateway.server import protocol_class
+from outlast.gateway.relay.door import Entrance
+from outlast.gateway.relay.inbound import relay_class
+from outlast.gateway.relay.outbound import Relay
+from outlast.gateway.server import HEAD_READ_S, protocol_class
 from outlast.gateway.state import GatewayState
 from outlast.gateway.transport import HttpTransport
 from outlast.local.service import LocalModel
@@ -80,7 +83,9 @@ class Service:
         self.roster = Roster(self.database, data, clock=self.clock)
         self.bus = MemoryBus()
         self.state = GatewayState(settings, random.random)
-        self.network = HttpTransport(settings)
+        self.network: HttpTransport | Relay = (
+            Relay(settings) if settings.server.transport == "relay" else HttpTransport(settings)
+        )
         self.local = _local_model(settings, on_state or (lambda _: None))
         self.embedded = Embedded(self.local)
         self.transport = Dispatch(self.state, self.network, self.embedded, self.clock)
@@ -101,6 +106,8 @@ class Service:
             routes=api.routes(),
             exception_handlers={404: not_found, 405: wrong_method},
         )
+        self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
+        self.observing = _observing(self)
         # A redirect loses a request's body, or its tool's patience: another path is another path.
         self.asgi.router.redirect_slashes = False
 
@@ -199,13 +206,13 @@ async def _stop(task: asyncio.Task[None]) -> None:
         await task
 
 
-def uvicorn_config(service: Service) -> uvicorn.Config:
+def uvicorn_config(service: Service, head_read_s: float = HEAD_READ_S) -> uvicorn.Config:
     server = service.settings.server
     return uvicorn.Config(
         service.asgi,
         host=server.host,
         port=server.port,
-        http=protocol_class(server.header_limit_bytes, server.max_connections),
+        http=relay_class(service.entrance, *limits) if relayed else protocol_class(*limits),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -251,6 +258,8 @@ async def _serve(settings: Settings, reload_from: Path | None) -> int:
 class Server(uvicorn.Server):
     """uvicorn that says when it listens and leaves the signals to us: it raises them once more
     at its end, which would kill the process before journal, engine and database are closed."""
+    limits = server.header_limit_bytes, server.max_connections, head_read_s
+    relayed = server.transport == "relay"
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)

@@ -66,6 +66,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             extra=RESTART,
         ),
     ] = 2000
+    transport: Annotated[
+        Literal["relay", "aiohttp"],
+        Meta(
+            description="What carries requests: `relay`, our own HTTP/1.1 on both sides, or "
+            "`aiohttp`, which is slower and was here first.",
+            extra=RESTART,
+        ),
+    ] = "aiohttp"
     drain_s: Annotated[
         float,
         Meta(

@@ -1,0 +1,76 @@
+"""Heads of HTTP/1.1 messages as bytes, and back into names and values. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from http import HTTPStatus
+
+Pairs = list[tuple[bytes, bytes]]
+
+LAST_CHUNK = b"0\r\n\r\n"
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+_UNSAFE_NAME = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+"""Anything but a token (RFC 9110, 5.6.2)."""
+_UNSAFE_VALUE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@lru_cache(maxsize=512)
+def _name(raw: bytes) -> str:
+    """A header's name in lower case. Few names are used, again and again."""
+    return raw.lower().decode("latin-1")
+
+
+def _text(value: bytes) -> str:
+    """A header's value as it was meant: what is sent on is encoded as UTF-8 again."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def request_headers(pairs: Pairs) -> dict[str, str]:
+    """Return a client's headers by lower-case name; repeated ones are one list (RFC 9110, 5.3)."""
+    headers: dict[str, str] = {}
+    for raw, value in pairs:
+        name = _name(raw)
+        text = _text(value)
+        headers[name] = f"{headers[name]}, {text}" if name in headers else text
+    return headers
+
+
+def response_headers(pairs: Pairs) -> dict[str, str]:
+    """Return an upstream's headers by lower-case name; of repeated ones the last counts."""
+    return {_name(raw): value.decode("latin-1") for raw, value in pairs}
+
+
+@lru_cache(maxsize=64)
+def status_line(status: int) -> bytes:
+    """Return the first line of an answer."""
+    try:
+        phrase = HTTPStatus(status).phrase
+    except ValueError:
+        phrase = ""
+    return f"HTTP/1.1 {status} {phrase}\r\n".encode("latin-1")
+
+
+def lines(headers: Mapping[str, str]) -> str:
+    """Return header lines. Raises ValueError for what would end a line or a head early."""
+    text = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if text.count("\n") != len(headers) or text.count("\r") != len(headers) or "\0" in text:
+        raise ValueError("a header with a line end in it")
+    return text
+
+
+def checked(headers: Iterable[tuple[str, str]]) -> None:
+    """Raises ValueError where a configured header could not be sent as it is."""
+    for name, value in headers:
+        if not name or _UNSAFE_NAME.search(name) or _UNSAFE_VALUE.search(value):
+            raise ValueError(f"the header {name[:60]!r} cannot be sent")
+
+
+def chunk(data: bytes) -> bytes:
+    """Return a piece of a body in chunked coding."""
+    return b"%x\r\n%b\r\n" % (len(data), data)

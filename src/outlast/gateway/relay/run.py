@@ -1,0 +1,275 @@
+"""One exchange as the relay runs it: no task, no queue, events in and commands out. Thin.
+
+What pump.py does with coroutines is done here inside the callbacks of two sockets: the read that
+brings an upstream's bytes ends with the write that passes them on. Both pumps carry out the same
+commands of the same exchange.
+
+Back-pressure: while the client does not read, its upstreams are not read either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Protocol
+
+import structlog
+
+from outlast.clock import Clock
+from outlast.gateway.asked import Prepared, Reply
+from outlast.gateway.events import (
+    Abandon,
+    AttemptBroke,
+    BodyEnded,
+    BytesReceived,
+    ClientGone,
+    ClientSlow,
+    Close,
+    Command,
+    Event,
+    Forward,
+    HeadReceived,
+    Interrupted,
+    Observe,
+    OpenAttempt,
+    SendHead,
+    SendReply,
+    SetTimer,
+    Settle,
+    Timer,
+    TimerFired,
+    Warm,
+)
+from outlast.gateway.exchange import Exchange
+from outlast.gateway.pump import SLOW_CLIENT_S
+from outlast.gateway.relay.outbound import Listener
+from outlast.nouns import Candidate, Receipt
+from outlast.outcome import Fault
+
+_log = structlog.get_logger(__name__)
+
+
+class Holding(Protocol):
+    """A call under way, whoever carries it."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def abandon(self) -> None: ...
+    def release(self) -> None: ...
+
+
+class Calling(Protocol):
+    """Who carries calls."""
+
+    def send(self, prepared: Prepared, listener: Listener) -> Holding: ...
+    async def warm(self, candidate: Candidate) -> None: ...
+
+
+class Client(Protocol):
+    """The one who asked. What is said waits until `flush`: one write for all of it."""
+
+    clogged: bool
+    """Whether the client does not read what was written."""
+
+    def head(self, status: int, headers: dict[str, str]) -> None: ...
+    def body(self, data: bytes) -> None: ...
+    def reply(self, reply: Reply) -> None: ...
+    def end(self) -> None: ...
+    def abort(self) -> None:
+        """Close the connection without ending the body."""
+
+    def crash(self) -> None:
+        """We failed: say so, or hang up where the answer has begun."""
+
+    def flush(self) -> None: ...
+
+
+class Run:
+    """Runs one exchange to its end; `on_done` is called once, when the client has all."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        calling: Calling,
+        client: Client,
+        clock: Clock,
+        *,
+        on_observe: Callable[[Observe], None],
+        on_settle: Callable[[Receipt], None],
+        on_done: Callable[[], None],
+    ) -> None:
+        self._exchange = exchange
+        self._calling = calling
+        self._client = client
+        self._now = clock.monotonic
+        self._on_observe = on_observe
+        self._on_settle = on_settle
+        self._on_done = on_done
+        self._loop = asyncio.get_running_loop()
+        self._calls: dict[int, Holding] = {}
+        self._warming: list[asyncio.Task[None]] = []
+        self._due: dict[Timer, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._waiting: deque[Event] = deque()
+        self._busy = False
+        self._closed = False
+        self._clogged_at: float | None = None
+
+    def start(self) -> None:
+        self._busy = True
+        self._work(lambda: self._exchange.start(self._now()))
+
+    def heard(self, event: Event) -> None:
+        """Something happened. What a command causes at once comes after the commands."""
+        if self._busy:
+            self._waiting.append(event)
+        elif not self._closed:
+            self._busy = True
+            self._work(lambda: self._exchange.handle(event))
+
+    def _work(self, decide: Callable[[], list[Command]]) -> None:
+        try:
+            for command in decide():
+                self._carry_out(command)
+            while self._waiting and not self._closed:
+                for command in self._exchange.handle(self._waiting.popleft()):
+                    self._carry_out(command)
+            self._client.flush()
+        except Exception:  # our own fault: the client must not wait for ever
+            _log.exception("exchange failed inside Outlast")
+            self._closed = True
+            self._leave(finished=False)
+            self._client.crash()
+        self._busy = False
+        if self._closed:
+            self._wind_up()
+        elif self._due:
+            self._set_alarm()
+
+    def client_gone(self) -> None:
+        self.heard(ClientGone(self._now()))
+
+    def interrupt(self) -> None:
+        """The time for draining is over: a last word."""
+        self.heard(Interrupted(self._now()))
+
+    def clogged(self) -> None:
+        """The client does not read: stop reading its upstreams."""
+        self._clogged_at = self._now()
+        for call in self._calls.values():
+            call.pause()
+
+    def unclogged(self) -> None:
+        now, since = self._now(), self._clogged_at
+        self._clogged_at = None
+        if since is not None and now - since > SLOW_CLIENT_S:
+            self.heard(ClientSlow(now))
+        for call in list(self._calls.values()):
+            call.resume()
+
+    # -- commands ------------------------------------------------------------------------------
+
+    def _carry_out(self, command: Command) -> None:  # noqa: PLR0912 - one line for each command
+        match command:
+            case Forward():
+                self._client.body(command.data)
+            case SetTimer():
+                self._due[command.timer] = command.at
+            case OpenAttempt():
+                self._open(command)
+            case Observe():
+                self._on_observe(command)
+            case Settle():
+                self._on_settle(command.receipt)
+            case SendHead():
+                self._client.head(command.status, command.headers)
+            case SendReply():
+                self._closed = True
+                self._client.reply(command.reply)
+                self._leave(finished=True)
+            case Close():
+                self._closed = True
+                if command.clean:
+                    self._client.end()
+                else:
+                    self._client.abort()
+                self._leave(finished=command.clean)
+            case Abandon():
+                call = self._calls.pop(command.attempt, None)
+                if call is not None:
+                    call.abandon()
+            case Warm():
+                self._warming.append(self._loop.create_task(self._calling.warm(command.candidate)))
+
+    def _open(self, command: OpenAttempt) -> None:
+        hearing = _Hearing(self, command.attempt)
+        call = self._calling.send(command.prepared, hearing)
+        self._calls[command.attempt] = call
+        if self._clogged_at is not None:
+            call.pause()
+
+    def _leave(self, *, finished: bool) -> None:
+        calls, self._calls = self._calls, {}
+        for call in calls.values():
+            if finished:
+                call.release()
+            else:
+                call.abandon()
+
+    def _wind_up(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for task in self._warming:
+            task.cancel()
+        self._on_done()
+
+    # -- timers --------------------------------------------------------------------------------
+
+    def _set_alarm(self) -> None:
+        """One alarm for the earliest of all timers; one that was put off is only looked at."""
+        at = min(self._due.values())
+        if self._timer is not None:
+            if self._timer_at <= at:
+                return
+            self._timer.cancel()
+        self._timer_at = at
+        self._timer = self._loop.call_later(max(0.0, at - self._now()), self._alarm)
+
+    def _alarm(self) -> None:
+        self._timer = None
+        now = self._now()
+        for timer, at in list(self._due.items()):
+            if at <= now and not self._closed:
+                del self._due[timer]
+                self.heard(TimerFired(timer, now))
+        if self._due and not self._closed:
+            self._set_alarm()
+
+
+class _Hearing:
+    """What one call's answer means to the exchange: events with its number."""
+
+    __slots__ = ("_number", "_run")
+
+    def __init__(self, run: Run, number: int) -> None:
+        self._run = run
+        self._number = number
+
+    def headed(self, status: int, headers: dict[str, str]) -> None:
+        run = self._run
+        run.heard(HeadReceived(self._number, status, headers, run._now()))
+
+    def received(self, data: bytes) -> None:
+        run = self._run
+        run.heard(BytesReceived(self._number, data, run._now()))
+
+    def ended(self) -> None:
+        run = self._run
+        run.heard(BodyEnded(self._number, run._now()))
+
+    def failed(self, fault: Fault) -> None:
+        run = self._run
+        run.heard(AttemptBroke(self._number, fault, run._now()))
