@@ -107,7 +107,6 @@ class Service:
             exception_handlers={404: not_found, 405: wrong_method},
         )
         self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
-        self.observing = _observing(self)
         # A redirect loses a request's body, or its tool's patience: another path is another path.
         self.asgi.router.redirect_slashes = False
 
