@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 from pathlib import Path
@@ -48,7 +49,7 @@ async def recall(history: Past, reporting: Reporting, now: float) -> int:
         found.update((one.id, one) for one in fresh)
         if len(page) < PAGE or not fresh:
             break
-        until_at = page[0].at + 1e-3  # what happened in the same moment comes once more
+        until_at = math.nextafter(page[0].at, math.inf)  # who spoke in that moment comes again
     reporting.restore(found.values(), now)
     return len(found)
 

@@ -193,6 +193,8 @@ class ReportEndpoint:
                 raise texts.not_kept()
             if kept == "kept":
                 self._reporting.accept(decision, now)
+            else:  # it came before, longer ago than voices are remembered
+                decision = msgspec.structs.replace(decision, verdict=Verdict.AGAIN)
         told = self._answer(report, decision, asker.lang, now)
         if decision.verdict is Verdict.CHALLENGED:
             text = challenge(pair[0], report.reporter, chance.token_hex(8), now, decision.bits)
