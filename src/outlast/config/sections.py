@@ -416,10 +416,11 @@ class ObservatorySettings(msgspec.Struct, frozen=True, kw_only=True):
             gt=0,
             le=100,
             description="How many false suspicions a month are accepted for each stream of "
-            "evidence; fewer means later.",
+            "requests and probes; fewer means later. People's reports are judged ten times as "
+            "strictly.",
             extra=RESTART,
         ),
-    ] = 0.1
+    ] = 1.0
     retention_days: Annotated[
         int, Meta(ge=1, le=3650, description="How long single observations are kept.")
     ] = 14
