@@ -3,7 +3,8 @@
     python -m bench.observatory.flood_server FOLDER
 
 prints the port when it listens and everything that a dead process left is in the database. It is
-built like the service: the same protocol class, Starlette's router, journal, history, database.
+built like the service: the same protocol class, Starlette's router, journal, history, database,
+and the watch that hears of every report.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from outlast.observatory.history import History
 from outlast.observatory.report_files import DailySecrets, recall
 from outlast.observatory.report_http import PATH, Options, ReportEndpoint, keeper
 from outlast.observatory.reporting import Reporting
+from outlast.observatory.watch import LOOK_EVERY_S, Watch
 from outlast.store.database import Database
 from outlast.store.journal import Journal
 
@@ -62,10 +64,19 @@ class Server(uvicorn.Server):
         print(self.servers[0].sockets[0].getsockname()[1], flush=True)
 
 
+async def _look(watch: Watch) -> None:
+    while True:
+        await asyncio.sleep(LOOK_EVERY_S)
+        watch.tick(SystemClock().wall())
+
+
 async def serve(folder: Path) -> None:
     journal = Journal(folder / "journal")
     database = Database(f"sqlite:///{folder / 'outlast.db'}")
     history = History(journal, database)
+    watch = Watch()
+    watch.expect(["anthropic/web"], ["anthropic"])
+    history.listen(lambda one: watch.observe(one, one.at))
     reporting = Reporting()
     await recall(history, reporting, SystemClock().wall())
     app, _ = application(reporting, history, folder, "127.0.0.0/8")
@@ -81,13 +92,14 @@ async def serve(folder: Path) -> None:
         server_header=False,
         backlog=2048,
     )
-    draining = asyncio.create_task(history.run())
+    working = [asyncio.create_task(history.run()), asyncio.create_task(_look(watch))]
     try:
         await Server(config).serve()
     finally:
-        draining.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await draining
+        for task in working:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await history.close()
         await database.close()
         journal.close()

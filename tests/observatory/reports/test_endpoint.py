@@ -28,6 +28,7 @@ from outlast.nouns import (
     Status,
     Suspicion,
 )
+from outlast.observatory import report_http
 from outlast.observatory.board import Board
 from outlast.observatory.networks import parse_table, read_networks
 from outlast.observatory.proof import solve
@@ -38,7 +39,7 @@ from outlast.observatory.report_nouns import Limits
 from outlast.observatory.reporting import Reporting
 from outlast.observatory.words import Lang
 from tests.observatory.reports.voices import NOON
-from tests.raw import Reply, ask
+from tests.raw import Reply, ask, exchange
 
 GOOD: dict[str, object] = {"provider": "anthropic", "surface": "web", "works": False}
 PROXIES = read_networks(["127.0.0.0/8"])
@@ -328,6 +329,17 @@ async def test_what_cannot_be_taken_is_refused_in_both_languages(
         assert error["code"] == code
         assert error["message"] == error["says"]["fr"] != error["says"]["en"]
         assert here.stored == []
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(report_http, "BODY_READ_S", 0.05)
+    async with house() as here:
+        head = f"POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-length: 50\r\n\r\n{{"
+        reply = await exchange(here.url, head.encode())
+        assert (reply.status, reply.json()["error"]["code"]) == (408, "late")
+        assert reply.closed
 
 
 async def test_other_methods_are_told_which_one() -> None:
