@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import importlib.util
 import logging
 from typing import Any
 
@@ -25,17 +26,14 @@ class AppriseMissing(Exception):
 
 class AppriseChannel:
     def __init__(self, base: str, key: bytes) -> None:
-        """Raises AppriseMissing."""
+        """Raises AppriseMissing. The package itself is loaded with the first message: it is large,
+        and few have anything to send with it."""
         self._base = base
         self._key = key
-        try:
-            self._apprise: Any = importlib.import_module("apprise")
-        except ModuleNotFoundError as error:
+        if importlib.util.find_spec("apprise") is None:
             raise AppriseMissing(
                 "Apprise is not installed. Install it with: pip install 'outlast[apprise]'."
-            ) from error
-        # It logs addresses, and they hold secrets.
-        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+            )
 
     async def send(self, parcel: Parcel, now: float) -> Result:
         links = links_for(parcel, self._base, self._key, now)
@@ -52,7 +50,9 @@ class AppriseChannel:
 
     def _notify(self, target: str, subject: str, text: str) -> Result:
         """In a thread: Apprise loads its plug-ins with the first address, a second or more."""
-        service = self._apprise.Apprise()
+        # It logs addresses, and they hold secrets.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        service: Any = importlib.import_module("apprise").Apprise()
         if not service.add(target):
             return Refused("Apprise does not know this kind of address", again=False)
         done = service.notify(title=subject, body=text)

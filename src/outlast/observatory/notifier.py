@@ -90,6 +90,7 @@ class Notifier:
         self._key = key
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
+        self._claiming: asyncio.Task[bool] | None = None
         self._sending: set[asyncio.Task[None]] = set()
         self._ended: list[_Ended] = []
         self._settling = asyncio.Lock()
@@ -107,7 +108,7 @@ class Notifier:
         self._wake.set()
 
     async def run(self) -> None:
-        """Work until `close`. Cancelling it leaves what is under way unknown, as a crash does."""
+        """Work until `close`. Cancelling it is safe where `close` follows."""
         failures = 0
         while not self._closing.is_set():
             self._wake.clear()
@@ -139,16 +140,24 @@ class Notifier:
         # Half at a time: one transaction for several claims, and slow receivers hold up nobody.
         while len(self._sending) > AT_ONCE // 2:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+        # A cancelled claim takes effect all the same: what it claims must be sent, not lost.
+        self._claiming = asyncio.create_task(self._claim(now))
+        return await asyncio.shield(self._claiming) or due.spread
+
+    async def _claim(self, now: float) -> bool:
+        """Claim what there is room for, and start to send it. Whether there was any."""
         free = AT_ONCE - len(self._sending)
         claims = await self._database.write(partial(delivering.claim, now=now, limit=free))
         for one in claims:
             task = asyncio.create_task(self._deliver(one))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
-        return due.spread or bool(claims)
+        return bool(claims)
 
     async def settled(self) -> None:
         """Wait until nothing is under way; for tests, and before the end."""
+        if self._claiming is not None:
+            await asyncio.wait({self._claiming})
         while self._sending:
             await asyncio.wait(self._sending)
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
+from sqlalchemy import Connection
 
 from outlast.clock import ManualClock, SystemClock
-from outlast.observatory import channels
+from outlast.observatory import channels, delivering
 from outlast.observatory import delivery_tables as book
 from outlast.observatory import subscription_tables as people
 from outlast.observatory.addresses import Rules
@@ -27,6 +30,7 @@ from tests.observatory.notify.servers import Receiver, mail_server, receiving
 from tests.store.children import child, line
 from tests.store.databases import Gate, postgresql_url, sqlite_url
 
+T = TypeVar("T")
 HERE = Rules(private=True, plain=True)
 
 
@@ -48,9 +52,9 @@ async def receiver() -> AsyncIterator[Receiver]:
 class House:
     """A notifier with its database, as one process has them."""
 
-    def __init__(self, url: str, key: bytes = KEY) -> None:
+    def __init__(self, url: str, key: bytes = KEY, database: type[Database] = Database) -> None:
         self.clock = ManualClock(AT + 10)
-        self.database = Database(url, busy_timeout_s=2)
+        self.database = database(url, busy_timeout_s=2)
         hook = WebhookChannel("https://s.example.org", key, partial(channels.guarded_session, HERE))
         self.notifier = Notifier(
             self.database, self.clock, lambda: 0.5, {Channel.WEBHOOK: hook}, key
@@ -216,6 +220,37 @@ async def test_it_works_by_itself_and_is_woken(tmp_path: Path, receiver: Receive
         await house.database.close()
     assert len(receiver.taken) == 1
     assert house.notifier.state.sent == 1
+
+
+async def test_what_was_claimed_while_it_was_stopped_is_sent_before_it_ends(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    asked, go_on = asyncio.Event(), threading.Event()
+
+    class Watched(Database):
+        """Says when a claim has been asked for."""
+
+        async def write(self, fn: Callable[[Connection], T]) -> T:
+            if getattr(fn, "func", None) is delivering.claim:
+                asked.set()
+            return await super().write(fn)
+
+    house = House(sqlite_url(tmp_path), database=Watched)
+    await subscribe(house, receiver)
+    await house.work()  # the first step compares keys and tidies up, which are writes too
+    await house.tell("opened")
+    await house.database.write(partial(delivering.spread, now=house.clock.at))
+    asked.clear()
+    holding = asyncio.create_task(house.database.write(lambda _: go_on.wait(10)))
+    task = asyncio.create_task(house.notifier.step())
+    await asked.wait()  # behind the one that holds the writing thread
+    task.cancel()
+    go_on.set()
+    await holding
+    await house.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert len(receiver.taken) == 1
 
 
 @pytest.mark.postgresql

@@ -118,7 +118,7 @@ class Once(RuleBasedStateMachine):
 
 
 Once.TestCase.settings = settings(
-    max_examples=25,
+    max_examples=15,
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
