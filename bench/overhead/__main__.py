@@ -97,7 +97,9 @@ class Overhead:
         for name in self._options.of_round(number):
             scenario = BY_NAME[name]
             for server in servers if number % 2 == 0 else reversed(servers):
-                once = self._options.thin and server.name == "direct"
+                once = (self._options.thin and server.name == "direct") or (
+                    server.slow and scenario.paced
+                )
                 if not server.serves(scenario) or (once and number):
                     continue
                 self._say(f"round {number + 1} of {self._options.rounds}: {name} {server.name}")

@@ -18,6 +18,8 @@ QUIET_SHARE = 0.06
 """Of a core, used by others: less counts as a quiet moment to begin a run in."""
 QUIET_LOOK_S = 0.15
 QUIET_PAUSE_S = 0.25
+BREATH_SHARE = 0.25
+"""Of the time that a run took before everybody else: so much is left to the others after it."""
 
 
 class Cores(msgspec.Struct, frozen=True):

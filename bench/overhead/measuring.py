@@ -30,7 +30,9 @@ SETTLE_MAX_S = 3.0
 """For a server to clear up behind the generator, before it sleeps: what it leaves undone would be
 paid for in its next run."""
 COUNT_MAX = 5_000_000
-MEMORY_READINGS = 200
+MEMORY_EVERY_S = 0.5
+SLOW_STRETCH = 3
+"""How much longer the window of a slow server is: else it holds a handful of answers."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -71,7 +73,10 @@ class Bench:
                 break
             if patient and not self._options.urgent:
                 await machine.until_quiet(self._cores, self._options.quiet_s)
+            began = time.monotonic()
             found = await self._once(server, scenario, round_)
+            if self._options.urgent and patient:
+                await asyncio.sleep(machine.BREATH_SHARE * (time.monotonic() - began))
             if best is None or found.disturbance < best.disturbance:
                 best = found
             best = msgspec.structs.replace(best, tries=number + 1)
@@ -84,7 +89,7 @@ class Bench:
         server.resume()
         try:
             read: list[Reading] = []
-            raw = await self._load(server, scenario, self._window(scenario), read)
+            raw = await self._load(server, scenario, self._window(server, scenario), read)
             await self._settled(server)
             resident = machine.resident_bytes(server.process.pid) if server.process.pid else 0
         finally:
@@ -105,11 +110,14 @@ class Bench:
             if used - before <= 1:
                 return
 
-    def _window(self, scenario: Scenario) -> list[str]:
-        options = self._options
-        open_s = options.paced_open_s if scenario.paced else options.open_s
+    def _window(self, server: Server, scenario: Scenario) -> list[str]:
+        """Return ramp, warm-up, window, drain and limit, as the generator takes them."""
+        open_s = self._options.paced_open_s if scenario.paced else self._options.open_s
+        if server.slow and not scenario.paced:
+            open_s *= SLOW_STRETCH
         ramp_s = RAMP_S if scenario.paced else 0.0
-        return [f"{ramp_s}", "{warm}", f"{open_s}", f"{DRAIN_S}", f"{COUNT_MAX}"]
+        times_s = (ramp_s, server.warm_s, open_s, DRAIN_S)
+        return [*(f"{each:g}" for each in times_s), str(COUNT_MAX)]
 
     async def _load(
         self,
@@ -121,9 +129,8 @@ class Bench:
     ) -> dict[str, Any]:
         request = self._folder / "request"
         request.write_bytes(server.request(scenario))
-        timed = [part.format(warm=server.warm_s) for part in window]
         command = [str(self._tools.load), str(server.port), str(request)]
-        command += [str(scenario.connections), *timed, str(scenario.tokens), scenario.end]
+        command += [str(scenario.connections), *window, str(scenario.tokens), scenario.end]
         with pinned(self._cores.load):
             child = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert child.stdout is not None
@@ -160,23 +167,22 @@ class Bench:
         scenario = BY_NAME["c32"]
         began = time.monotonic()
         taken: list[tuple[float, int]] = []
-        every_s = max(0.1, min(2.0, limit_s / MEMORY_READINGS))
 
         async def watch() -> None:
             while True:
                 taken.append((time.monotonic(), machine.resident_bytes(server.process.pid)))
-                await asyncio.sleep(every_s)
+                await asyncio.sleep(MEMORY_EVERY_S)
 
         server.resume()
         try:
-            window = ["0", "0", f"{limit_s}", f"{DRAIN_S}", f"{requests}"]
+            window = ["0", "0", f"{limit_s:g}", f"{DRAIN_S:g}", str(requests)]
             raw = await self._load(server, scenario, window, [], watch)
         finally:
             server.pause()
         took_s = time.monotonic() - began
         # The rate is even in a closed loop: a reading's time tells how many were answered.
         counts = [int(raw["started"] * (at_s - began) / took_s) for at_s, _ in taken]
-        return memory(counts, [size for _, size in taken], raw["failed"], took_s)
+        return memory(counts, [size for _, size in taken], raw["started"] - raw["whole"], took_s)
 
 
 def _sample(

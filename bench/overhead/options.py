@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,12 @@ PEERS = (
     "ccr",
     "portkey",
 )
-TRANSPORTS = ("relay", "client")
+_WORD = re.compile(r"[a-z0-9_-]*")
 QUICK_SCENARIOS = ("c1", "c32", "fast", "big", "p1000")
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """`open_s`: length of a measured window; `scale` of the paced ones is their own."""
+    """`open_s`, `paced_open_s`: length of a measured window."""
 
     only: tuple[str, ...] = tuple(BY_NAME)
     peers: tuple[str, ...] = PEERS
@@ -35,6 +36,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rounds: int = 3
     open_s: float = 1.5
     paced_open_s: float = 4.0
+    """A paced stream lasts two seconds; it needs a longer window."""
     repeats: int = 3
     """How often a disturbed run is repeated."""
     quiet_s: float = 5.0
@@ -91,7 +93,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--quick", action="store_true", help="Outlast and nginx, under a minute")
     parser.add_argument("--only", default="", metavar="c32,fast", help="scenarios, see below")
     parser.add_argument("--peers", default=None, metavar="litellm,…", help="or none, or all")
-    parser.add_argument("--transport", default="", choices=("", *TRANSPORTS), help="of Outlast")
+    parser.add_argument("--transport", default="", metavar="NAME", help="of Outlast's upstreams")
     parser.add_argument("--rounds", type=int, help="interleaved rounds (3)")
     parser.add_argument("--seconds", type=float, help="length of a measured window (1.5)")
     parser.add_argument("--repeats", type=int, help="of a run that was disturbed (3)")
@@ -112,6 +114,8 @@ def parse(arguments: Sequence[str]) -> Options:
 
 def _options(given: argparse.Namespace) -> Options:
     base = QUICK if given.quick else Options()
+    if not _WORD.fullmatch(given.transport):
+        raise ValueError(f"--transport: {given.transport!r} is no name of a transport")
     changes: dict[str, Any] = {
         "only": _names(given.only, tuple(BY_NAME), "--only") or base.only,
         "transport": given.transport,
@@ -135,6 +139,8 @@ def _options(given: argparse.Namespace) -> Options:
             if not low <= value <= high:
                 raise ValueError(f"--{option} goes from {low:g} to {high:g}")
             changes[name] = value
+    if given.seconds is not None:
+        changes["paced_open_s"] = 1.0 + 2.0 * given.seconds
     return msgspec.structs.replace(base, **changes)
 
 

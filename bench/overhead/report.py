@@ -39,6 +39,8 @@ class Report(msgspec.Struct, kw_only=True):
         return missed(self.verdicts, strict)
 
 
+LOAD_FULL = 0.95
+"""Share of the load's core beyond which it may be the limit itself."""
 RATIOS: dict[str, Callable[[Sample], float | None]] = {
     "per_s": lambda one: one.per_s,
     "tokens_per_s": lambda one: one.tokens_per_s,
@@ -101,13 +103,17 @@ def show(report: Report, console: Console, strict: bool = False) -> None:
     if report.memory is not None:
         console.print(memory_line(report.memory), highlight=False)
     for name, lines in report.settings.items():
-        console.print(f"\nsettings of {name}:", style="bold")
-        for line in lines:
-            console.print(f"  {line}", highlight=False, soft_wrap=True, markup=False)
+        said = "; ".join(line for line in lines if not line.startswith(("[[", "model", "cand")))
+        console.print(f"{name}: {said}", highlight=False, soft_wrap=True, markup=False)
     for name, why in report.skipped.items():
         console.print(f"skipped: {name}: {why}", style="yellow", markup=False)
     console.print(_promises(report.verdicts))
     console.print(quiet_line(report), highlight=False)
+    if full := load_bound(report.figures):
+        console.print(
+            f"the load's own core was full, so these could be faster than shown: {', '.join(full)}",
+            style="yellow",
+        )
     short = report.short(strict)
     if short:
         console.print(f"Outlast misses {len(short)} of its musts.", style="bold red")
@@ -134,7 +140,7 @@ def _table(
 def columns(scenario: Scenario) -> list[str]:
     rate = "events/s" if scenario.stream else "req/s"
     unit = "CPU µs/stream" if scenario.stream else "CPU µs/req"
-    head = ["server", rate, "Outlast ×", unit, "Outlast ×", "core %"]
+    head = ["server", rate, "Outlast ×", unit, "Outlast ×", "core %", "load %"]
     if scenario.stream:
         head += ["first p50/p99 ms", "event delay p50/p99 ms"]
     else:
@@ -156,6 +162,7 @@ def row(
         f"{found.cpu_us:,.1f}" if through and found.cpu_us is not None else "–",
         times((ratios or {}).get("cpu_us")),
         f"{100 * found.share:.0f}" if through else "–",
+        f"{100 * found.load_share:.0f}",
     ]
     if scenario.stream:
         cells += [_pair(found.first_p50_us, found.first_p99_us)]
@@ -202,6 +209,16 @@ def quiet_line(report: Report) -> str:
         f"{100 * report.foreign_max:.0f} % of a core in a run that was kept; "
         f"took {report.took_s:.0f} s"
     )
+
+
+def load_bound(figures: Mapping[str, Mapping[str, Figure]]) -> list[str]:
+    """Return where generator and vendor were the limit, or near it, and not the server."""
+    return [
+        f"{server} at {scenario}"
+        for scenario, found in figures.items()
+        for server, one in found.items()
+        if server != "direct" and one.load_share > LOAD_FULL
+    ]
 
 
 def _promises(found: Sequence[Verdict]) -> Table:

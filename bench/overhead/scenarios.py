@@ -95,7 +95,7 @@ SCENARIOS = (
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 
 
-def request(scenario: Scenario, model: str, headers: Mapping[str, str], path: str = "") -> bytes:
+def request(scenario: Scenario, model: str, headers: Mapping[str, str], path: str) -> bytes:
     """Return the bytes of a request: head and body, the number in it still zeros."""
     wish = f"#q00000000 {scenario.pace_ms:03} {scenario.tokens:04}# "
     body: dict[str, Any] = {
@@ -115,7 +115,7 @@ def request(scenario: Scenario, model: str, headers: Mapping[str, str], path: st
         **headers,
         "content-length": str(len(written)),
     }
-    lines = [f"POST {path or PATHS[scenario.client]} HTTP/1.1"]
+    lines = [f"POST {path} HTTP/1.1"]
     lines += [f"{name}: {value}" for name, value in head.items()]
     return "\r\n".join([*lines, "", ""]).encode() + written
 

@@ -8,8 +8,8 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 
@@ -33,9 +33,11 @@ class Server:
     name = ""
     warm_s = 0.3
     """From SIGCONT to the measured window; what compiles while it runs needs longer."""
+    slow = False
+    """Whether it is so slow that many paced streams are asked of it once, in the first round."""
     within_s = 30.0
     """How long it may take to start."""
-    ready_headers: Mapping[str, str] = {}
+    ready_headers: ClassVar[dict[str, str]] = {}
 
     def __init__(self, vendor: Vendor, options: Options, cores: Cores, folder: Path) -> None:
         self._vendor = vendor
@@ -97,8 +99,26 @@ class Server:
     def headers(self, scenario: Scenario) -> dict[str, str]:
         return credentials(scenario, KEY)
 
+    def model(self, scenario: Scenario) -> str:
+        return MODELS[scenario.upstream]
+
+    def path(self, scenario: Scenario) -> str:
+        return scenarios.PATHS[scenario.client]
+
     def request(self, scenario: Scenario) -> bytes:
-        return scenarios.request(scenario, MODELS[scenario.upstream], self.headers(scenario))
+        return scenarios.request(
+            scenario, self.model(scenario), self.headers(scenario), self.path(scenario)
+        )
+
+    async def said(self, pattern: str) -> str:
+        """Wait until what it prints matches, and return the group. Raises CannotRun."""
+        for _ in range(200):
+            if (found := re.search(pattern, self.process.output)) is not None:
+                return found[1]
+            if not self.process.alive:
+                break
+            await asyncio.sleep(0.05)
+        raise CannotRun(f"it did not say what was waited for: {self.process.output[-400:]}")
 
 
 def credentials(scenario: Scenario, key: str) -> dict[str, str]:
@@ -165,9 +185,6 @@ http {{
         return f"http://127.0.0.1:{self.port}/"
 
 
-_KEY = re.compile(r"Your API key, shown this once:\s+(\S+)")
-
-
 def configuration(port: int, vendor_url: str, transport: str) -> str:
     """Return outlast.toml: all as it comes, but for the model and what would leave loopback.
 
@@ -220,7 +237,8 @@ class Outlast(Server):
     async def start(self) -> str:
         text = configuration(self.port, self._vendor.url, self._options.transport)
         path = self.write("outlast.toml", text)
-        self.settings = [line for line in text.splitlines() if line and "port" not in line]
+        shown = (line.replace(self._vendor.url, "(vendor)") for line in text.splitlines())
+        self.settings = [line for line in shown if not line.startswith("port")]
         command = [sys.executable, "-m", "outlast", "serve", "--config", str(path)]
         await self.run(
             command,
@@ -231,13 +249,7 @@ class Outlast(Server):
         return f"http://127.0.0.1:{self.port}/healthz"
 
     async def greeted(self) -> None:
-        for _ in range(100):
-            if (found := _KEY.search(self.process.output)) is not None:
-                self._key = found[1]
-                await asyncio.sleep(0.5)  # the database opens in the background
-                return
-            await asyncio.sleep(0.05)
-        raise CannotRun(f"no key in what it printed: {self.process.output[-400:]}")
+        self._key = await self.said(r"Your API key, shown this once:\s+(\S+)")
 
     def headers(self, scenario: Scenario) -> dict[str, str]:
         return credentials(scenario, self._key)

@@ -260,9 +260,25 @@ static void refuse(struct conn *c, const char *status) {
     c->closing = 1;
 }
 
+/* What routers ask before they send anything: whether it lives, and what it serves. */
+static void answer_get(struct conn *c, const char *path) {
+    static const char models[] =
+        "{\"object\":\"list\",\"data\":[{\"id\":\"bench-chat\",\"object\":\"model\",\"created\":"
+        "1760000000,\"owned_by\":\"vllm\"},{\"id\":\"bench-messages\",\"object\":\"model\",\"created\":"
+        "1760000000,\"owned_by\":\"vllm\"}]}";
+    char head[160];
+    const char *body = !strncmp(path, " /v1/models ", 12) ? models : "{}";
+    int known = body == models || !strncmp(path, " /health ", 9);
+    put(c, head, (size_t)snprintf(head, sizeof head,
+        "HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n",
+        known ? "200 OK" : "404 Not Found", strlen(body)));
+    put(c, body, strlen(body));
+}
+
 /* Answers one request. The body is in one piece. */
 static void answer(struct conn *c, const char *head, size_t head_size, const char *body, size_t size) {
     const char *path = memchr(head, ' ', head_size);
+    if (path && !strncmp(head, "GET", 3)) { answer_get(c, path); return; }
     const char *wish = memmem(body, size, "#q", 2);
     if (!path || strncmp(head, "POST", 4)) { refuse(c, "404 Not Found"); return; }
     if (memmem(path, head_size - (size_t)(path - head), "/chat/completions", 17)) c->format = CHAT;
