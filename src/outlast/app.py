@@ -27,6 +27,7 @@ from starlette.applications import Starlette
 
 from outlast import logs, welcome
 from outlast.accounts.roster import Roster
+from outlast.bus.base import Lost
 from outlast.bus.memory import MemoryBus
 from outlast.clock import Clock, SystemClock
 from outlast.config import ConfigError, Settings, reload
@@ -36,6 +37,7 @@ from outlast.gateway.dispatch import Dispatch
 from outlast.gateway.embedded import Embedded
 from outlast.gateway.events import Observe
 from outlast.gateway.http import Gateway
+from outlast.gateway.inward import Inward
 from outlast.gateway.ledger import Ledger
 from outlast.gateway.metrics import Metrics
 from outlast.gateway.relay.door import Entrance
@@ -47,6 +49,9 @@ from outlast.gateway.transport import HttpTransport
 from outlast.local.service import LocalModel
 from outlast.local.service import LocalSettings as LocalModelSettings
 from outlast.local.state import State
+from outlast.nouns import ComponentState
+from outlast.observatory.watcher import STATUS
+from outlast.observing import Observing
 from outlast.progress import ModelProgress
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.journal import Journal
@@ -101,17 +106,19 @@ class Service:
             record=self.ledger.record,
             publish=self._publish,
         )
+        self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
+        self.observing = _observing(self)
         api = Api(self.gateway, self.roster, self.ledger, self, self.clock)
         self.asgi = Starlette(
-            routes=api.routes(),
+            routes=[*api.routes(), *(self.observing.routes() if self.observing else [])],
             exception_handlers={404: not_found, 405: wrong_method},
         )
-        self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
         # A redirect loses a request's body, or its tool's patience: another path is another path.
         self.asgi.router.redirect_slashes = False
 
     def _publish(self, observed: Observe) -> None:
-        self.bus.publish("observations", msgspec.json.encode(observed.observation))
+        if self.observing is not None:
+            self.observing.attempt(observed)
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether requests can be answered, and the state of each part."""
@@ -127,6 +134,8 @@ class Service:
             "keys": {"known": roster.keys, "from": roster.source, "error": roster.last_error},
             "offline": self.state.connectivity.offline(self.clock.monotonic()),
         }
+        if self.observing is not None:
+            detail["observatory"] = self.observing.describe()
         return able and known, detail
 
     def describe_local(self) -> dict[str, Any]:
@@ -144,6 +153,32 @@ class Service:
         self.state.reconfigure(settings)
         self.network.reconfigure(settings)
         self.ledger.retain(settings.store.retention_days)
+        if self.observing is not None:
+            self.observing.retain(settings)
+
+    async def hear_status(self) -> None:
+        """Bring what the observatory says to the router, until cancelled. Without it, breakers
+        alone decide."""
+        subscription = self.bus.subscribe(STATUS)
+        try:
+            for value in subscription.state.values():
+                self._heed(value)
+            async for message in subscription:
+                if isinstance(message, Lost):
+                    for value in self.bus.state(STATUS).values():
+                        self._heed(value)
+                elif message.value is not None:
+                    self._heed(message.value)
+        finally:
+            subscription.close()
+
+    def _heed(self, value: bytes) -> None:
+        try:
+            said = msgspec.json.decode(value, type=ComponentState)
+        except msgspec.MsgspecError as error:
+            log.warning("status_not_read", reason=str(error)[:200])
+        else:
+            self.state.heed(said, self.clock.monotonic())
 
     async def first(self) -> None:
         """Load the keys; make the first one where there has never been any."""
@@ -170,9 +205,25 @@ async def running(
             stack.push_async_callback(service.local.stop)
             service.local.start()
         await service.first()
-        for work in (service.ledger.run, service.roster.run):
+        if service.observing is not None:
+            await stack.enter_async_context(service.observing.running())
+        for work in (service.ledger.run, service.roster.run, service.hear_status):
             stack.push_async_callback(_stop, asyncio.create_task(_keep(work)))
         yield service
+
+
+def _observing(service: Service) -> Observing | None:
+    if not service.settings.observatory.enabled:
+        return None
+    inward = Inward(service.gateway, service.network, service.clock)
+    return Observing(
+        service.settings,
+        service.database,
+        service.bus,
+        service.clock,
+        inward,
+        service.ledger.find,
+    )
 
 
 def _local_model(settings: Settings, on_state: Callable[[State], None]) -> LocalModel | None:
@@ -207,6 +258,8 @@ async def _stop(task: asyncio.Task[None]) -> None:
 
 def uvicorn_config(service: Service, head_read_s: float = HEAD_READ_S) -> uvicorn.Config:
     server = service.settings.server
+    limits = server.header_limit_bytes, server.max_connections, head_read_s
+    relayed = server.transport == "relay"
     return uvicorn.Config(
         service.asgi,
         host=server.host,
@@ -257,8 +310,6 @@ async def _serve(settings: Settings, reload_from: Path | None) -> int:
 class Server(uvicorn.Server):
     """uvicorn that says when it listens and leaves the signals to us: it raises them once more
     at its end, which would kill the process before journal, engine and database are closed."""
-    limits = server.header_limit_bytes, server.max_connections, head_read_s
-    relayed = server.transport == "relay"
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
