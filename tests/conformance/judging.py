@@ -189,7 +189,10 @@ def sdk_answer(told: Mapping[str, Any], house: House, own: Format) -> list[str]:
 
 
 def _without_thinking(request: JSON) -> JSON:
-    """What another vendor thought is unsigned here, and no answer depends on it."""
+    """What another vendor thought is unsigned here, and no answer depends on it.
+
+    A turn of calls then no longer begins with it, which only a budget for thinking would mind.
+    """
     thoughts = {"thinking", "redacted_thinking", "reasoning"}
 
     def kept(turn: Any) -> Any:
@@ -199,6 +202,8 @@ def _without_thinking(request: JSON) -> JSON:
         return {**turn, "content": [part for part in content if part.get("type") not in thoughts]}
 
     changed = dict(request)
+    if isinstance(request.get("thinking"), dict) and request["thinking"].get("type") == "enabled":
+        changed["thinking"] = {"type": "adaptive"}
     for field in ("messages", "input"):
         if isinstance(request.get(field), list):
             turns = [turn for turn in request[field] if turn.get("type") not in thoughts]
