@@ -79,6 +79,8 @@ class Tally(msgspec.Struct):
     began_at: float = 0.0
     ended_at: float = 0.0
     rss_mib: list[float] = []
+    cpu_s: float = 0.0
+    """Processor time of the server, over all its threads."""
 
     @property
     def answered(self) -> int:
@@ -120,6 +122,15 @@ class Server:
             self._process.terminate()
             self._process.wait(READY_S)
 
+    def cpu_s(self) -> float:
+        """Processor time used so far; 0 where the system does not say it."""
+        try:
+            text = Path(f"/proc/{self._process.pid}/stat").read_text()
+        except OSError:
+            return 0.0
+        fields = text.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def rss_mib(self) -> float:
         """Resident memory now; 0 where the system does not say it."""
         try:
@@ -139,6 +150,7 @@ def run(
 ) -> Result:
     """Flood a server for so long. `data` and `since` are not needed: reports are made here."""
     del data, since
+    busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="outlast-flood-") as name:
         folder = Path(name)
         server = Server(folder)
@@ -165,18 +177,19 @@ def run(
         (
             Table(
                 "Flood",
-                ("p50", "p90", "p99", "longest", "memory first", "memory last"),
+                ("p50", "p90", "p99", "longest", "memory first", "memory last", "processor"),
                 (
                     (
                         *(f"{1000 * tally.quantile(q):.1f} ms" for q in (0.5, 0.9, 0.99, 1.0)),
                         *(f"{tally.rss_mib[place]:.0f} MiB" for place in (0, -1)),
+                        f"{1e6 * tally.cpu_s / max(1, tally.answered):.0f} µs a report",
                     ),
                 ),
             ),
         ),
         (
             f"{seconds:.0f} s at {rate_per_s:.0f} reports a second over {CONNECTIONS} connections, "
-            f"server and generator on {os.cpu_count()} cores",
+            f"server and generator on {os.cpu_count()} cores; load average before: {busy:.1f}",
             f"verdicts {tally.verdicts}; killed at the end, back in {back_s:.1f} s with {voices} "
             "voices remembered",
         ),
@@ -191,6 +204,7 @@ async def _flood(server: Server, seconds: float, rate_per_s: float) -> Tally:
     """Send on schedule, and kill the server at the end, while requests are under way."""
     tally = Tally()
     requests = Requests(random.Random(7), rate_per_s)
+    used_s = server.cpu_s()
     tally.began_at = time.monotonic() + 0.2
     sending = [
         asyncio.create_task(_connection(server.port, requests, tally)) for _ in range(CONNECTIONS)
@@ -200,6 +214,7 @@ async def _flood(server: Server, seconds: float, rate_per_s: float) -> Tally:
         await asyncio.sleep(min(1.0, max(0.0, tally.began_at + seconds - now)))
     tally.ended_at = time.monotonic()
     tally.rss_mib.append(server.rss_mib())
+    tally.cpu_s = server.cpu_s() - used_s
     server.kill()
     await asyncio.gather(*sending)
     return tally

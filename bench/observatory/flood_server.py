@@ -28,7 +28,7 @@ from outlast.clock import SystemClock
 from outlast.gateway.server import protocol_class
 from outlast.observatory.board import Board
 from outlast.observatory.history import History
-from outlast.observatory.report_files import DailySecrets, recall
+from outlast.observatory.report_files import DAY_S, DailySecrets, recall
 from outlast.observatory.report_http import PATH, Options, ReportEndpoint, keeper
 from outlast.observatory.reporting import Reporting
 from outlast.observatory.watch import LOOK_EVERY_S, Watch
@@ -41,6 +41,8 @@ PROVIDERS = {"anthropic": frozenset({"claude-opus-4-8"}), "openai": frozenset({"
 def application(
     reporting: Reporting, history: History, folder: Path, trusted: str
 ) -> tuple[Starlette, ReportEndpoint]:
+    now = SystemClock().wall()
+    DailySecrets(folder / "reports").pair(now - DAY_S)  # as if it had run yesterday
     endpoint = ReportEndpoint(
         reporting,
         keeper(history),

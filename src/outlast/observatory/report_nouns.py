@@ -81,6 +81,8 @@ class Decision(msgspec.Struct, frozen=True):
     """Under which the voice is stored."""
     bits: int = 0
     """The challenge's difficulty."""
+    carried: bool = False
+    """A label of yesterday's is used."""
     reporter: str = ""
     """The key that the voice stands under: yesterday's where it began yesterday."""
 

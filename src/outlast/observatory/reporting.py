@@ -51,6 +51,7 @@ class Reporting:
         self._caps = caps
         self._now = 0.0
         self._said_at = 0.0
+        self._carried_until = 0.0
         self._voices: dict[tuple[str, str], Voice] = {}
         """By component and reporter."""
         self._order: deque[Voice] = deque()
@@ -110,7 +111,16 @@ class Reporting:
     def accept(self, decision: Decision, now: float) -> None:
         """Take up the voice of a decision whose observation is stored."""
         if decision.observation is not None:
-            self._accept(decision.observation, decision.reporter, self._advance(now))
+            now = self._advance(now)
+            if decision.carried:
+                self._carried_until = now + self.limits.window_s
+            self._accept(decision.observation, decision.reporter, now)
+
+    def carries(self, midnight: float) -> bool:
+        """Whether any voice may stand under a label of before `midnight`, the day's beginning:
+        only then reports need `earlier_reporter` and `earlier_network`."""
+        older = bool(self._order) and self._order[0].at < midnight
+        return older or self._now < self._carried_until
 
     def restore(self, observations: Iterable[Observation], now: float) -> None:
         """Take up what is stored of the window, in any order; what is no report is passed over.
@@ -119,7 +129,7 @@ class Reporting:
         for observation in sorted(reports, key=lambda one: one.at):
             if observation.at <= now + SKEW_S:
                 self._accept(observation, observation.reporter, self._advance(observation.at))
-        self._advance(now)
+        self._carried_until = self._advance(now) + self.limits.window_s
 
     def others(self, component: str, now: float, reporter: str = "") -> tuple[int, int]:
         """Return how many reporters say that it does not work and that it does, without this one.
@@ -231,7 +241,13 @@ class Reporting:
             self._receipts[report.receipt] = reporter
             while len(self._receipts) > self.limits.networks:
                 del self._receipts[next(iter(self._receipts))]
-        return Decision(verdict, observation=observation, reporter=reporter, id=observation.id)
+        return Decision(
+            verdict,
+            observation=observation,
+            carried=reporter != report.reporter or network != report.network,
+            reporter=reporter,
+            id=observation.id,
+        )
 
     def _seen(self, report: Report, reporter: str) -> bool:
         """Whether a receipt speaks for the report, and for nobody else's."""

@@ -74,7 +74,10 @@ class House(msgspec.Struct):
 
 @asynccontextmanager
 async def house(
-    limits: Limits | None = None, keep: Kept = "kept", **options: Any
+    limits: Limits | None = None,
+    keep: Kept = "kept",
+    secrets: report_http.Secrets | None = None,
+    **options: Any,
 ) -> AsyncIterator[House]:
     stored: list[Observation] = []
 
@@ -86,7 +89,7 @@ async def house(
     known = {"anthropic": frozenset({"claude-opus-4-8"}), "openai": frozenset[str]()}
     chosen = Options(**{"known": lambda: known, "trusted": PROXIES, **options})
     reporting, board, clock = Reporting(limits), Board(), ManualClock(NOON)
-    endpoint = ReportEndpoint(reporting, store, Secrets(), board, clock, chosen)
+    endpoint = ReportEndpoint(reporting, store, secrets or Secrets(), board, clock, chosen)
     app = Starlette(routes=[Route(PATH, endpoint)])
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -218,6 +221,27 @@ async def test_two_browsers_of_one_network_are_two_and_one_without_tokens() -> N
             (await here.report("198.51.100.9"))["verdict"],
         ]
         assert verdicts == ["counted", "counted", "counted", "again"]
+
+
+async def test_midnight_makes_nobody_a_second_person() -> None:
+    class Turning:
+        """Secrets that change at midnight."""
+
+        def pair(self, now: float) -> tuple[bytes, bytes | None]:
+            old, new = b"y" * 32, b"t" * 32
+            return (new, old) if now >= midnight else (old, None)
+
+    midnight = NOON - NOON % 86_400 + 86_400
+    async with house(secrets=Turning()) as here:
+        here.clock.at = midnight - 60
+        assert (await here.report(token="mine"))["verdict"] == "counted"
+        here.clock.at = midnight + 60
+        assert (await here.report(token="mine"))["verdict"] == "again"
+        assert (await here.report(token="other"))["verdict"] == "counted"
+        assert len({one.network for one in here.stored}) == 1
+        here.clock.at = midnight + 3600
+        await here.report(token="third")
+        assert len({one.network for one in here.stored}) == 2
 
 
 async def test_nothing_that_is_kept_or_logged_holds_an_address_or_a_token() -> None:

@@ -128,6 +128,28 @@ def test_after_midnight_a_network_keeps_its_label_while_it_has_voices() -> None:
     assert reporting.window(WEB, NOON + MINUTE).not_working == 2
 
 
+def test_yesterdays_labels_are_wanted_only_while_somebody_stands_under_them() -> None:
+    reporting, midnight = Reporting(), NOON + 60
+    assert not reporting.carries(midnight)
+    take(reporting, says("ann", network=".old.n"), NOON)
+    assert reporting.carries(midnight)
+    moved: dict[str, Any] = {"network": ".new.m", "earlier_network": ".old.m"}
+    assert take(reporting, says("bob", **moved), NOON + 600).carried
+    assert not take(reporting, says("cid"), NOON + 610).carried
+    reporting.decide(says("dan"), NOON + 1499)
+    assert reporting.carries(midnight)
+    reporting.decide(says("dan"), NOON + 1501)
+    assert not reporting.carries(midnight)
+
+
+def test_after_a_start_yesterdays_labels_are_wanted_for_a_window() -> None:
+    reporting = Reporting()
+    reporting.restore([], NOON)
+    assert reporting.carries(NOON - 60)
+    reporting.decide(says("ann"), NOON + 901)
+    assert not reporting.carries(NOON - 60)
+
+
 def test_surfaces_are_apart_and_models_and_regions_are_parts() -> None:
     reporting = Reporting()
     where: dict[str, Any] = {"component": "anthropic/api", "model": "opus", "region": "fr"}
