@@ -42,9 +42,11 @@ SECONDS_LIMIT = 1e9
 PERIODS_LIMIT = 50_000
 """Rows of sums in one answer."""
 
-PAGE_ROWS = 50
-"""Rows in one INSERT. SQLite's driver keeps the last 128 statements, each as large as its rows:
-pages of any size would cost it 70 MB in a flood."""
+PAGE_IDS = 200
+"""Ids that are looked for at once, always as many: a driver keeps its last statements (SQLite's
+128), each as large as what it asks for, and one size makes one statement."""
+STREAM_LOCK = 0x6F757473
+"""Who adds to the stream on PostgreSQL holds this, and the schema: "outs" in ASCII."""
 
 metadata = MetaData()
 
@@ -128,14 +130,35 @@ def insert_observations(connection: Connection, items: Sequence[Observation]) ->
         by_id.setdefault(safe.id, safe)
     if not by_id:
         return 0
-    # In order, here and in the sums: two replicas then wait for one another, never in a circle.
-    rows = [_observation_row(by_id[one]) for one in sorted(by_id)]
-    new = insert_ignore(connection, observations).returning(observations.c.id)
-    paged = {"insertmanyvalues_page_size": PAGE_ROWS}
-    inserted = connection.execute(new, rows, execution_options=paged).scalars().all()
-    if inserted:
-        add_rollups(connection, roll_up(by_id[one] for one in inserted))
-    return len(inserted)
+    _take_turns(connection)
+    known = _known(connection, list(by_id))
+    new = [one for one in by_id.values() if one.id not in known]
+    if new:
+        rows = [_observation_row(one) for one in new]
+        connection.execute(insert_ignore(connection, observations), rows)
+        add_rollups(connection, roll_up(new))
+    return len(new)
+
+
+def _take_turns(connection: Connection) -> None:
+    """Let nobody else add until this transaction ends: what is not there now will not be there
+    when it is inserted. SQLite has one writer anyway.
+
+    (Asking the INSERT itself what went in, with RETURNING, costs three times as much there.)
+    """
+    if connection.dialect.name == "postgresql":
+        schema = func.hashtext(func.current_schema())
+        connection.execute(select(func.pg_advisory_xact_lock(STREAM_LOCK, schema)))
+
+
+def _known(connection: Connection, ids: Sequence[str]) -> set[str]:
+    known: set[str] = set()
+    for start in range(0, len(ids), PAGE_IDS):
+        page = list(ids[start : start + PAGE_IDS])
+        page += page[-1:] * (PAGE_IDS - len(page))
+        found = connection.execute(select(observations.c.id).where(observations.c.id.in_(page)))
+        known.update(found.scalars())
+    return known
 
 
 def add_rollups(connection: Connection, sums: Sequence[Rollup]) -> None:
