@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -46,6 +47,10 @@ class Overhead:
         self._began = time.monotonic()
 
     async def run(self) -> Report:
+        me = asyncio.current_task()
+        assert me is not None
+        # What is ended by SIGTERM must not leave paused servers behind.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
         cores = machine.two_cores()
         tools = native.compiled()
         os.sched_setaffinity(0, {cores.load})
@@ -175,7 +180,7 @@ def main(arguments: Sequence[str]) -> int:
         except CannotRun as why:
             console.print(f"it could not be run: {why}", style="red", markup=False)
             return EXIT_NOT_RUN
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, asyncio.CancelledError):
             console.print("\nstopped")
             return EXIT_NOT_RUN
     show(report, console, options.strict)

@@ -25,6 +25,8 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     requests: int
     tokens: int
+    tokens_each: int
+    """Of one answer."""
     started: int
     whole: int
     """Of all answers, warm-up and end included."""
@@ -71,8 +73,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cpu_us(self) -> float | None:
-        """CPU per answer; None where none came in the window."""
-        return 1e6 * self.cpu_s / self.requests if self.requests else None
+        """CPU per answer; None where nothing came in the window.
+
+        Counted by tokens: of a stream that lasts as long as the window, a part lies within it.
+        """
+        return 1e6 * self.cpu_s * self.tokens_each / self.tokens if self.tokens else None
 
     @property
     def share(self) -> float:

@@ -213,6 +213,7 @@ def _sample(
         seconds=raw["seconds"],
         requests=raw["requests"],
         tokens=raw["tokens"],
+        tokens_each=scenario.tokens,
         started=raw["started"],
         whole=raw["whole"],
         cpu_s=server / TICKS_PER_S,

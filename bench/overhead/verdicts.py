@@ -163,7 +163,7 @@ def _ratio(
 def _translated(found: Found, scenario: str, words: str) -> Verdict:
     return Verdict(
         what=f"{words} per second against tensorzero",
-        value=_ratio(found, scenario, lambda one: one.per_s, "tensorzero"),
+        value=_ratio(found, scenario, lambda one: one.tokens_per_s, "tensorzero"),
         must=TRANSLATED_MUST,
         aim=TRANSLATED_MUST,
     )
