@@ -67,7 +67,25 @@ TRANSLATED = (
 
 def verdicts(found: Found) -> list[Verdict]:
     """Return all of them, also those that this run has not measured."""
-    made = [
+    return [
+        *_against_nginx(found),
+        *(_against(found, *row) for row in PEERS),
+        *(_translated(found, *row) for row in TRANSLATED),
+        *_of_the_machine(found),
+        _growth(found.memory),
+        Verdict(
+            what="answers that did not come home whole, over all scenarios",
+            value=_not_whole(found),
+            must=0.0,
+            aim=0.0,
+            unit="",
+            low=True,
+        ),
+    ]
+
+
+def _against_nginx(found: Found) -> list[Verdict]:
+    return [
         Verdict(
             what="CPU per 1 kB request against nginx (32 connections)",
             value=_ratio(found, "c32", lambda one: one.cpu_us),
@@ -81,11 +99,33 @@ def verdicts(found: Found) -> list[Verdict]:
             must=0.40,
             aim=0.60,
         ),
+        Verdict(
+            what="fast streams, events per second against nginx",
+            value=_ratio(found, "fast", lambda one: one.tokens_per_s),
+            must=0.7,
+            aim=0.9,
+        ),
+        Verdict(
+            what="200 kB bodies per second against nginx",
+            value=_ratio(found, "big", lambda one: one.per_s),
+            must=0.35,
+            aim=0.5,
+        ),
     ]
-    for peer, must, aim in PEERS:
-        value = _ratio(found, "c32", lambda one: one.per_s, peer)
-        made.append(Verdict(what=f"the same against {peer}", value=value, must=must, aim=aim))
-    made += [
+
+
+def _against(found: Found, peer: str, must: float, aim: float) -> Verdict:
+    return Verdict(
+        what=f"requests per second at 32 connections against {peer}",
+        value=_ratio(found, "c32", lambda one: one.per_s, peer),
+        must=must,
+        aim=aim,
+    )
+
+
+def _of_the_machine(found: Found) -> list[Verdict]:
+    """Return what is no ratio."""
+    return [
         Verdict(
             what="p50 at one connection, beyond nginx's",
             value=added_p50_us(found),
@@ -94,12 +134,6 @@ def verdicts(found: Found) -> list[Verdict]:
             unit="µs",
             low=True,
             gates=False,
-        ),
-        Verdict(
-            what="fast streams, events per second against nginx",
-            value=_ratio(found, "fast", lambda one: one.tokens_per_s),
-            must=0.7,
-            aim=0.9,
         ),
         Verdict(
             what="share of a core for 1,000 streams at 20 ms",
@@ -111,15 +145,6 @@ def verdicts(found: Found) -> list[Verdict]:
             gates=False,
         ),
         Verdict(
-            what="200 kB bodies per second against nginx",
-            value=_ratio(found, "big", lambda one: one.per_s),
-            must=0.35,
-            aim=0.5,
-        ),
-    ]
-    made += [_translated(found, *row) for row in TRANSLATED]
-    made += [
-        Verdict(
             what="resident memory, idle, without the local model",
             value=found.idle_bytes / 1e6 if found.idle_bytes else None,
             must=80.0,
@@ -128,25 +153,17 @@ def verdicts(found: Found) -> list[Verdict]:
             low=True,
             gates=False,
         ),
-        Verdict(
-            what="growth of memory after warm-up, of what would be noise",
-            value=None
-            if found.memory is None
-            else found.memory.grown_bytes / found.memory.allowed_bytes,
-            must=1.0,
-            aim=1.0,
-            low=True,
-        ),
-        Verdict(
-            what="answers that did not come home whole, over all scenarios",
-            value=_not_whole(found),
-            must=0.0,
-            aim=0.0,
-            unit="",
-            low=True,
-        ),
     ]
-    return made
+
+
+def _growth(memory: Memory | None) -> Verdict:
+    return Verdict(
+        what="growth of memory after warm-up, of what would be noise",
+        value=None if memory is None else max(0.0, memory.grown_bytes / memory.allowed_bytes),
+        must=1.0,
+        aim=1.0,
+        low=True,
+    )
 
 
 def missed(made: Sequence[Verdict], strict: bool = False) -> list[Verdict]:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 from bench.overhead.__main__ import EXIT_NOT_RUN, main, write
-from bench.overhead.figures import Sample
+from bench.overhead.figures import Sample, memory
 from bench.overhead.options import parse
 from bench.overhead.picture import draw
 from bench.overhead.report import Report, collect, columns, load_bound, row, show, times
@@ -150,8 +150,6 @@ def test_without_a_compiler_it_says_what_is_missing_and_measures_nothing(
 
 
 def test_memory_readings_are_kept_with_the_report() -> None:
-    from bench.overhead.figures import memory
-
     made = report(good())
     made.memory = memory(COUNTS, [60_000_000] * len(COUNTS))
     assert "memory over 1,000,000 requests" in printed(made)
