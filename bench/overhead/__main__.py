@@ -55,6 +55,9 @@ class Overhead:
         tools = native.compiled()
         os.sched_setaffinity(0, {cores.load})
         async with AsyncExitStack() as stack:
+            lock = native.CACHE / "lock"
+            await stack.enter_async_context(machine.alone(lock, self._console.print))
+            self._began = time.monotonic()
             vendor = await stack.enter_async_context(Vendor(tools, cores))
             chosen = await self._prepared(vendor, cores)
             if self._options.urgent:

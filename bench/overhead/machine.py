@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ QUIET_SHARE = 0.06
 """Of a core, used by others: less counts as a quiet moment to begin a run in."""
 QUIET_LOOK_S = 0.15
 QUIET_PAUSE_S = 0.25
+OTHER_RUN_MAX_S = 3600
 BREATH_SHARE = 0.25
 """Of the time that a run took before everybody else: so much is left to the others after it."""
 
@@ -37,6 +39,27 @@ def two_cores() -> Cores:
     if len(usable) < 2:
         raise CannotRun("it needs two cores: one for the servers, one for the load")
     return Cores(usable[0], usable[1])
+
+
+@contextlib.asynccontextmanager
+async def alone(lock: Path, say: Callable[[str], None]) -> AsyncIterator[None]:
+    """Wait until no other run holds the lock: two at once would measure each other.
+
+    Raises CannotRun where that takes too long.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("a") as file:
+        for waited_s in range(OTHER_RUN_MAX_S + 1):
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if waited_s == 0:
+                    say("another run of this benchmark is measuring here: waiting for its end")
+                await asyncio.sleep(1)
+        else:
+            raise CannotRun(f"another run has not ended within {OTHER_RUN_MAX_S} s")
+        yield
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from bench.overhead.machine import Cores, members, ticks_of
+from bench.overhead.machine import Cores, alone, members, ticks_of
 from bench.overhead.native import Tools, Vendor, compiled
 from bench.overhead.scenarios import BY_NAME, PATHS, Scenario, request
 
@@ -249,6 +249,32 @@ async def test_a_stream_that_was_held_back_and_sent_whole_later_is_seen_by_its_s
     assert said["requests"] > 0
     assert said["p50_us"] < 1_000_000
     assert said["event_p50_us"] == pytest.approx(2_000_000, rel=0.2)
+
+
+async def test_a_second_run_waits_until_the_first_has_ended(tmp_path: Path) -> None:
+    said: list[str] = []
+    order: list[str] = []
+    inside = asyncio.Event()
+    told = asyncio.Event()
+
+    def say(words: str) -> None:
+        said.append(words)
+        told.set()
+
+    async def first() -> None:
+        async with alone(tmp_path / "lock", say):
+            inside.set()
+            await told.wait()
+            order.append("first")
+
+    async def second() -> None:
+        await inside.wait()
+        async with alone(tmp_path / "lock", say):
+            order.append("second")
+
+    await asyncio.gather(first(), second())
+    assert order == ["first", "second"]
+    assert len(said) == 1
 
 
 def test_our_own_session_is_in_proc_and_has_used_time() -> None:
