@@ -32,6 +32,7 @@ import msgspec
 
 from bench.observatory import cause_data
 from bench.observatory.cause_data import UNKNOWN, UNLABELLED, Case
+from bench.observatory.result import Figure, Result, Table
 from outlast.observatory.cause import Cause, Said, Verdict, from_words
 from outlast.observatory.feeds.text import plain
 from outlast.observatory.feeds.when import when
@@ -53,36 +54,6 @@ ACCEPTED: Mapping[str, frozenset[Cause]] = {
 }
 INCIDENTS = "incidents/llm_incidents*.csv"
 MARCH = "claude_2026-03-02/statuspage_updates.json"
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A figure that has a bar: it holds between `low` and `high`."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def holds(self) -> bool:
-        return self.low <= self.value <= self.high
-
-
-class Table(msgspec.Struct, frozen=True):
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-class Result(msgspec.Struct, frozen=True):
-    figures: tuple[Figure, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.figures) and all(figure.holds for figure in self.figures)
 
 
 class Scored(msgspec.Struct, frozen=True):

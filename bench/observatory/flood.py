@@ -27,6 +27,8 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from bench.observatory.result import Figure, Result, Table
+
 RATE_PER_S = 3000
 SECONDS = 60.0
 QUICK_S = 10.0
@@ -37,36 +39,6 @@ RATE_LEAST = 0.98
 P99_MOST_S = 0.05
 RSS_MOST_MIB = 400.0
 READY_S = 60.0
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A figure that has a bar: it holds between `low` and `high`."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def holds(self) -> bool:
-        return self.low <= self.value <= self.high
-
-
-class Table(msgspec.Struct, frozen=True):
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-class Result(msgspec.Struct, frozen=True):
-    figures: tuple[Figure, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.figures) and all(figure.holds for figure in self.figures)
 
 
 class Tally(msgspec.Struct):

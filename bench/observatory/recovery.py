@@ -29,6 +29,7 @@ from pathlib import Path
 import msgspec
 
 from bench.observatory.incident_data import load
+from bench.observatory.result import Chart, Figure, Line, Result, Table
 from outlast.observatory.recovery import Case, Curve, Forecast, Recovery
 
 ELAPSED_MIN = (0, 30, 60, 120)
@@ -64,48 +65,12 @@ class Scored(msgspec.Struct, frozen=True):
         return self.forecast.low_50_s <= self.remaining_s <= self.forecast.high_50_s
 
 
-class Figure(msgspec.Struct, frozen=True):
-    """A figure that has a bar: it holds between `low` and `high`."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def holds(self) -> bool:
-        return self.low <= self.value <= self.high
-
-
-class Table(msgspec.Struct, frozen=True):
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-class Result(msgspec.Struct, frozen=True):
-    """What the frame prints, draws and judges."""
-
-    figures: tuple[Figure, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-    levels: dict[int, tuple[int, ...]]
-    """For a picture: by elapsed minutes, a histogram of the PIT in ten bins."""
-    coverage: tuple[tuple[int, float, float, int], ...]
-    """For a picture: elapsed minutes, coverage of the 80 % and of the 50 % interval, n."""
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.figures) and all(figure.holds for figure in self.figures)
-
-
 def run(data: Path, since: float | None = None) -> Result:
     """Replay the incidents in `data`; score those that begin at `since` (epoch, s) or after."""
     found = load(data)
     cases = found.cases
     if not cases:
-        return Result((), (), ("no incidents: incidents/llm_incidents*.csv is absent",), {}, ())
+        return Result((), (), ("no incidents: incidents/llm_incidents*.csv is absent",))
     if since is None:
         since = cases[len(cases) // 2].started_at
     scored, refused = replay(cases, since)
@@ -120,12 +85,7 @@ def run(data: Path, since: float | None = None) -> Result:
         tuple(_figures(scored)),
         (_baselines(scored), _by_part(scored), _by_provider(scored)),
         notes,
-        {minutes: _histogram(_at(scored, minutes)) for minutes in ELAPSED_MIN},
-        tuple(
-            (minutes, _share(some, "80"), _share(some, "50"), len(some))
-            for minutes in sorted(ELAPSED_MIN + BETWEEN_MIN)
-            if (some := _at(scored, minutes))
-        ),
+        (_coverage_chart(scored), _levels_chart(scored)),
     )
 
 
@@ -324,6 +284,49 @@ def _grouped(title: str, groups: dict[str, list[Scored]]) -> Table:
         rows.append(tuple(row))
     header = ("", *(f"80 % at {minutes} (n)" for minutes in ELAPSED_MIN))
     return Table(title, (*header, "CRPS at 0", "CRPS at 30"), tuple(rows))
+
+
+def _coverage_chart(scored: Sequence[Scored]) -> Chart:
+    elapsed = [minutes for minutes in sorted(ELAPSED_MIN + BETWEEN_MIN) if _at(scored, minutes)]
+    lines = tuple(
+        Line(
+            f"{which} % interval",
+            tuple((float(minutes), _share(_at(scored, minutes), which)) for minutes in elapsed),
+        )
+        for which in ("80", "50")
+    )
+    said = ", ".join(f"{y:.2f} at {x:.0f} min" for x, y in lines[0].points)
+    return Chart(
+        "recovery",
+        "How often the end lay within the interval that was stated",
+        "minutes elapsed",
+        "share",
+        lines,
+        (0.0, 0.0),
+        (float(max(ELAPSED_MIN)), 1.0),
+        levels=((0.8, ""), (0.5, "")),
+        words=f"The 80 % interval held: {said}.",
+    )
+
+
+def _levels_chart(scored: Sequence[Scored]) -> Chart:
+    """The PIT: where in its distribution the end lay; level is right."""
+    lines = []
+    for minutes in ELAPSED_MIN:
+        bins = _histogram(_at(scored, minutes))
+        points = tuple((place / 10 + 0.05, n / max(1, sum(bins))) for place, n in enumerate(bins))
+        lines.append(Line(f"at {minutes} min", points))
+    return Chart(
+        "recovery-levels",
+        "Where in the stated distribution the end lay",
+        "stated probability that it would be over by then",
+        "share of outages",
+        tuple(lines),
+        (0.0, 0.0),
+        (1.0, 0.3),
+        levels=((0.1, "as it should be"),),
+        words="Each tenth of the distribution should hold a tenth of the ends.",
+    )
 
 
 def _histogram(some: Sequence[Scored]) -> tuple[int, ...]:

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.observatory.result import Figure, Result, Table
 from outlast.nouns import Suspicion
 from outlast.observatory.capping import CAPS, groups_needed
 from outlast.observatory.networks import Table as Systems
@@ -42,36 +43,6 @@ SECRET = b"benchmark-secret-for-one-run-only"
 SYSTEMS = (
     "50.0.0.0,50.63.255.255,64500\n51.0.0.0,51.63.255.255,64501\n52.0.0.0,52.63.255.255,64502\n"
 )
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A figure that has a bar: it holds between `low` and `high`."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def holds(self) -> bool:
-        return self.low <= self.value <= self.high
-
-
-class Table(msgspec.Struct, frozen=True):
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-class Result(msgspec.Struct, frozen=True):
-    figures: tuple[Figure, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.figures) and all(figure.holds for figure in self.figures)
 
 
 class Attack(msgspec.Struct, frozen=True):

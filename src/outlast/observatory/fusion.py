@@ -20,6 +20,7 @@ last step, from log-odds to a probability that comes true as often as it says.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import msgspec
 
@@ -90,13 +91,18 @@ def log_bayes(failures: float, total: float, p0: float) -> float:
     """
     if total <= 0:
         return 0.0
-    p0 = min(max(p0, 1e-4), 0.3)
     good = max(0.0, total - failures)
-    usual = failures * math.log(p0) + good * math.log1p(-p0)
-    shares = [share for share in SHARES if share >= 3 * p0] or [SHARES[-1]]
-    terms = [failures * math.log(p) + good * math.log1p(-p) - usual for p in shares]
+    terms = [failures * failed + good * went for failed, went in _factors(p0)]
     top = max(terms)
     return top + math.log(sum(math.exp(term - top) for term in terms) / len(terms))
+
+
+@lru_cache(maxsize=64)
+def _factors(p0: float) -> tuple[tuple[float, float], ...]:
+    """For each share of an outage, what a failure and a success are worth against `p0`."""
+    p0 = min(max(p0, 1e-4), 0.3)
+    shares = [share for share in SHARES if share >= 3 * p0] or [SHARES[-1]]
+    return tuple((math.log(p / p0), math.log1p(-p) - math.log1p(-p0)) for p in shares)
 
 
 def silence(since_s: float) -> float:

@@ -48,6 +48,7 @@ SHOWN_S = 300.0
 """The window of the figures that people read."""
 FADED_S = 1800.0
 """Without a try for half an hour a stream says nothing any more."""
+AGAIN = math.log(100)
 VANTAGES_MAX = 20
 CROWD_STRICTER = 0.1
 """People's reports scatter more than any model says: their test is ten times as strict."""
@@ -72,8 +73,13 @@ class Window:
     def sums(self, now: float, span_s: float) -> tuple[float, float]:
         """Failures and tries since then, to the minute."""
         since = (now - span_s) // 60
-        found = [one for one in self._minutes if one[0] > since]
-        return sum(one[1] for one in found), sum(one[2] for one in found)
+        failures = total = 0.0
+        for minute, failed, tried in reversed(self._minutes):
+            if minute <= since:
+                break
+            failures += failed
+            total += tried
+        return failures, total
 
 
 class Stream:
@@ -84,6 +90,7 @@ class Stream:
         self._counts = fusion.Counts()
         self._window = Window()
         self._at = 0.0
+        self._fires = False
 
     def add(self, failed: bool, weight: float, now: float) -> None:
         self._at = now
@@ -101,6 +108,7 @@ class Stream:
         failures, total = self._window.sums(now, shown_s)
         log_odds = fusion.log_bayes(self._counts.failures, self._counts.total, self._p0)
         if suspicion is None:
+            self._fires = False
             return Reading(Evidence(kind, now, log_odds, failures=failures, total=total))
         evidence = Evidence(
             kind,
@@ -112,7 +120,13 @@ class Stream:
             total=total,
             since_at=suspicion.since_at,
         )
-        return Reading(evidence, failures > 0)
+        if not failures:
+            self._fires = False
+        elif not self._fires:
+            # Its test needs many tries to call it well again. Until then one failure after a
+            # pause without any is no relapse; what is a hundred times likelier in one is.
+            self._fires = now - suspicion.raised_at <= shown_s or log_odds >= AGAIN
+        return Reading(evidence, self._fires)
 
 
 class Watched:
@@ -131,6 +145,8 @@ class Watched:
         self._probes: dict[str, Stream] = {}
         self._elsewhere: dict[str, ErrorStream] = {}
         self._crowd_says: CrowdSuspicion | None = None
+        self._loud_since = 0.0
+        """Since when more people than usual speak, without a pause; 0: they do not."""
         self._minute = 0
         self._quiet_at = 0.0
         """Since when our own test has not fired."""
@@ -251,9 +267,16 @@ class Watched:
         against, _ = self.voices.people()
         says = self._crowd_says
         if says is None:
+            self._loud_since = 0.0
             return Reading(Evidence("report", now, 0.0, failures=float(against)))
         weight = self.voices.weight()
         loud = self._loud(weight, now)
+        if not loud:
+            self._loud_since = 0.0
+        elif not self._loud_since:
+            # What comes back within the detector's two hours began anew.
+            fresh = now - says.raised_at <= WINDOW_S
+            self._loud_since = says.since_at if fresh else now
         evidence = Evidence(
             "report",
             now,
@@ -262,7 +285,7 @@ class Watched:
             threshold=says.threshold,
             failures=float(against),
             total=weight,
-            since_at=says.since_at,
+            since_at=self._loud_since,
         )
         return Reading(evidence, fired=loud)
 
@@ -279,6 +302,8 @@ class Watched:
 
     def _catch_up(self, now: float) -> None:
         """Give the crowd's detector every minute that is over, the silent ones too."""
+        if self.component.model or self.component.region:
+            return  # people report surfaces; parts of them have no crowd
         minute = int(now // 60)
         if not self._minute:
             if not len(self.voices):

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from bench.observatory import cause_data
-from bench.observatory.causes import Result, run
+from bench.observatory.causes import run
+from bench.observatory.result import Result
 
 ROWS = [
     ("The root cause was a recent release.", "DEPLOY", "…"),

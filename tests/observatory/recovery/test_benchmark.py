@@ -127,8 +127,9 @@ def test_a_result_has_all_figures_tables_and_points(tmp_path: Path) -> None:
     result = run(written(tmp_path, rows))
     assert len(result.figures) == 6
     assert [len(table.rows) > 0 for table in result.tables] == [True, True, True]
-    assert sum(result.levels[0]) == 30
-    assert result.coverage[0][0] == 0
+    coverage, levels = result.charts
+    assert coverage.lines[0].points[0][0] == 0
+    assert sum(y for _, y in levels.lines[0].points) == pytest.approx(1)
 
 
 def day(number: int) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bench.observatory import flood, sybil
+from bench.observatory.result import Figure, Result
 
 
 def test_no_acknowledged_report_is_lost_when_the_server_is_killed() -> None:
@@ -19,8 +20,8 @@ def test_no_acknowledged_report_is_lost_when_the_server_is_killed() -> None:
 
 
 def test_a_figure_out_of_its_bounds_does_not_hold() -> None:
-    bad = flood.Figure("acknowledged and lost", 1, 0, 0, 10)
-    assert not flood.Result((bad,), (), ()).holds
+    bad = Figure("acknowledged and lost", 1, 0, 0, 10)
+    assert not Result((bad,), (), ()).holds
 
 
 @pytest.mark.parametrize(
