@@ -124,7 +124,7 @@ class Reporting:
 
     def restore(self, observations: Iterable[Observation], now: float) -> None:
         """Take up what is stored of the window, in any order; what is no report is passed over.
-        To be called before the first `decide`."""
+        Best before the first `decide`; what was said since then is not undone."""
         reports = [one for one in observations if one.source == "report" and one.reporter]
         for observation in sorted(reports, key=lambda one: one.at):
             if observation.at <= now + SKEW_S:
@@ -314,6 +314,8 @@ class Reporting:
         base, level = _weight(observation.weight)
         key = (component.whole.name, reporter)
         before = self._voices.get(key)
+        if before is not None and before.at > observation.at:
+            return  # said again since, while what was stored was being read
         ident = observation.id.removeprefix("report/")
         voice = Voice(
             at=observation.at,

@@ -405,6 +405,15 @@ def test_a_retry_after_a_restart_is_known() -> None:
     assert (retried.verdict, retried.id) == (Verdict.AGAIN, "report/key")
 
 
+def test_what_was_said_since_the_start_is_not_undone_by_what_is_read_late() -> None:
+    reporting, stored = Reporting(), list[Observation]()
+    keep(reporting, says("ann"), NOON, stored)
+    again = Reporting()
+    take(again, says("ann", works=True), NOON + 5)
+    again.restore(stored, NOON + 6)
+    assert again.others(WEB, NOON + 6) == (0, 1)
+
+
 def test_what_is_no_report_or_not_of_now_is_not_restored() -> None:
     report = take(Reporting(), says("ann"), NOON).observation
     assert report is not None
