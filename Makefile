@@ -10,10 +10,10 @@ export PYTHON
 # Tools are called through the environment's Python: a clone that was moved goes on working.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix lock conformance gauntlet overhead fuzz clean
+.PHONY: help run demo test check fix lock conformance gauntlet overhead observatory-bench fuzz clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.run ## Start the service on 127.0.0.1:8400 (ARGS="--port 9000")
 	@$(BIN)/python scripts/link $(VENV)
@@ -46,6 +46,9 @@ gauntlet: $(VENV)/.dev ## Broken conversations through Outlast and its peers (QU
 
 overhead: $(VENV)/.dev ## What Outlast costs, beside nginx and its peers (QUICK=1, ARGS="--only c32 --peers smg")
 	PYTHONPATH=src $(BIN)/python -m bench.overhead $(if $(QUICK),--quick) $(ARGS)
+
+observatory-bench: $(VENV)/.dev ## What the observatory says, against records (DATA=DIR SINCE=DATE QUICK=1 ARGS="--only march")
+	@DATA="$(DATA)" SINCE="$(SINCE)" QUICK="$(QUICK)" PYTHONPATH=src $(BIN)/python -m bench.observatory $(ARGS)
 
 fuzz: $(VENV)/.dev ## A million hostile inputs for each parser, about an hour (CASES=20000 for a minute)
 	@for format in anthropic openai_chat openai_responses; do \

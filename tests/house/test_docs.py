@@ -71,8 +71,8 @@ def test_every_configuration_that_is_shown_can_be_used(page: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("page", DOCS, ids=name_of)
 def test_every_file_and_make_target_that_is_named_exists(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", text(ROOT / "Makefile"), re.MULTILINE))
-    named = {word for line in re.findall(r"`make ([a-z]+)", text(page)) for word in [line]}
+    targets = set(re.findall(r"^([a-z-]+):", text(ROOT / "Makefile"), re.MULTILINE))
+    named = {word for line in re.findall(r"`make ([a-z-]+)", text(page)) for word in [line]}
     assert named <= targets
     for word in re.findall(r"`([\w./-]+/[\w.-]*\.(?:py|toml|md|lock))`", text(page)):
         places = (ROOT / word, ROOT / "src/outlast" / word, page.parent / word)
@@ -123,5 +123,5 @@ def test_make_help_tells_every_target() -> None:
     makefile = text(ROOT / "Makefile")
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony is not None
-    told = set(re.findall(r"^([a-z]+):.*## ", makefile, re.MULTILINE))
+    told = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     assert set(phony[1].split()) == told
