@@ -6,6 +6,7 @@ The gateway, which asks, and the observatory, which judges, must mean the same t
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 PROVIDER_CHARS = 60
 MODEL_CHARS = 100
@@ -22,6 +23,7 @@ def api_component(provider: str, model: str = "") -> str:
     return f"{provider_name(provider)}/api{'/' if name else ''}{name}"
 
 
+@lru_cache(maxsize=1024)
 def provider_name(text: str) -> str:
     """A provider's or an upstream's name as a component has it: without `/` and `@`, in lower
     case, at most PROVIDER_CHARS long, never empty."""
@@ -29,6 +31,7 @@ def provider_name(text: str) -> str:
     return _ALIASES.get(name, name) or "unknown"
 
 
+@lru_cache(maxsize=1024)
 def model_name(text: str) -> str:
     """A model's name as a component has it: letters, digits, `. _ : - /`, at most MODEL_CHARS.
 

@@ -25,7 +25,7 @@ from outlast.config import Settings
 from outlast.gateway.events import Observe
 from outlast.gateway.inward import Inward
 from outlast.naming import api_component, provider_name
-from outlast.nouns import Component, Kind, Observation, Receipt
+from outlast.nouns import Candidate, Component, Kind, Observation, Outcome, Receipt
 from outlast.observatory import channel_apprise, notify_key
 from outlast.observatory.addresses import Rules
 from outlast.observatory.board import Board
@@ -61,6 +61,9 @@ from outlast.observatory.subscribe_http import Offer, SubscriptionsApi
 from outlast.observatory.subscribing import Channel as Kinds
 from outlast.observatory.watch import Watch
 from outlast.observatory.watcher import Watcher, Wishes
+from outlast.status.http import StatusPages
+from outlast.status.source import Source
+from outlast.status.view import Fallback, Frame
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.journal import Journal
 from outlast.store.migrations import SchemaTooNew
@@ -82,7 +85,9 @@ class Observing:
         clock: Clock,
         inward: Inward,
         find_receipt: FindReceipt,
+        standing: Callable[[], list[tuple[Candidate, bool]]],
     ) -> None:
+        """`standing`: a candidate of each upstream, and whether it would be asked now."""
         wanted = settings.observatory
         data = settings.data_path
         self.settings = settings
@@ -146,6 +151,16 @@ class Observing:
             wake=self.notifier.wake,
             operator=lambda request: self.operator.admits(request.headers.get("authorization", "")),
         )
+        self._standing = standing
+        self._source = Source(
+            self.board,
+            lambda start_at, end_at: self.history.counts("day", start_at, end_at),
+            self.casebook,
+            clock,
+            fallbacks=self._fallbacks,
+            frame=self._frame,
+        )
+        self._pages = StatusPages(self._source, self.board, self.casebook, clock)
         self.watcher.wishes = Wishes(
             probe=self._prober.hurry,
             calm=self._prober.calm,
@@ -159,6 +174,7 @@ class Observing:
             *self._api.routes(),
             Route(REPORTS, _Reports(self), methods=["POST", "OPTIONS", "GET"]),
             *self._subscriptions.routes(),
+            *self._pages.routes(),
         ]
         if self._secrets:
             door = Door(self._secrets, knowing(self.targets))
@@ -167,10 +183,12 @@ class Observing:
 
     def attempt(self, observed: Observe) -> None:
         """An attempt of the gateway ended. Quick, and never raises."""
-        seen = self._intake.from_attempt(
-            observed.observation, observed.candidate, offline=self._inward.offline()
-        )
+        # Whether we are offline matters for failures alone, and successes are by far the most.
+        offline = observed.verdict is not None and self._inward.offline()
+        seen = self._intake.from_attempt(observed.observation, observed.candidate, offline=offline)
         if seen is not None:
+            if seen.outcome is Outcome.OK:
+                self.board.proven[observed.candidate.upstream] = seen.at
             for one in self._gathering.add(seen):
                 self.history.append(one)
 
@@ -199,6 +217,7 @@ class Observing:
                 self.notifier.run,
                 self._gather,
                 self._read_table,
+                self._source.run,
             ]
             if self.settings.observatory.feeds:
                 work.append(self._poller.run)
@@ -217,6 +236,25 @@ class Observing:
             "incidents": {"waiting": casebook.waiting, "error": casebook.last_error},
             "notifications": msgspec.to_builtins(notifier),
         }
+
+    def _fallbacks(self) -> tuple[Fallback, ...]:
+        """What works instead, as the router sees it now."""
+        return tuple(
+            Fallback(
+                name=candidate.upstream,
+                provider=candidate.provider,
+                local=candidate.kind is Kind.LOCAL,
+                works=works,
+                proven_at=self.board.proven.get(candidate.upstream),
+            )
+            for candidate, works in self._standing()
+        )
+
+    def _frame(self) -> Frame:
+        kinds = tuple(str(kind) for kind in self._channels)
+        reports = self.settings.observatory.reports
+        base = self.settings.base_url
+        return Frame(at=0.0, now=0.0, base_url=base, reports=reports, subscriptions=kinds)
 
     def _probed(self, observation: Observation) -> None:
         self.history.append(observation)

@@ -62,6 +62,9 @@ class BadKeySettings(ValueError):
     """A name, a model pattern or a limit that a key cannot have; says which and why."""
 
 
+_ALL = ("*",)
+
+
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A key as everyone may see it: never the secret, never its hash."""
 
@@ -85,7 +88,9 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
     def permits(self, model: str) -> bool:
         """Whether it may ask for this public model name now."""
-        return not self.revoked and any(matches(glob, model) for glob in self.models)
+        if self.revoked:
+            return False
+        return self.models == _ALL or any(matches(glob, model) for glob in self.models)
 
 
 class KeyRecord(msgspec.Struct, frozen=True):

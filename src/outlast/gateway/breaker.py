@@ -63,6 +63,11 @@ class Breaker:
             return State.CLOSED
         return State.OPEN if now < self.open_until else State.HALF_OPEN
 
+    @property
+    def calm(self) -> bool:
+        """Whether it admits every request now: closed, and not coming back from anything."""
+        return not self._opened and self._recovered_at is None
+
     def admits(self, now: float, roll: float) -> bool:
         """Return whether a request may go there now. `roll` in [0, 1) decides during the ramp.
 

@@ -29,7 +29,7 @@ class Connectivity:
 
         `remote` is False for upstreams on this machine: they say nothing about the network.
         """
-        if not remote:
+        if not remote or (network == "carried" and not self._unreached and self._ours_at is None):
             return False
         before = self.offline(now)
         if network == "ours":
@@ -45,5 +45,7 @@ class Connectivity:
         """Return whether two unrelated providers, or our own network stack, failed just now."""
         if self._ours_at is not None and now - self._ours_at < WINDOW_S:
             return True
+        if len(self._unreached) < 2:
+            return False
         fresh = [at for at in self._unreached.values() if now - at < WINDOW_S]
         return len(fresh) >= 2

@@ -39,6 +39,8 @@ class Hearing:
 
     def __init__(self) -> None:
         self._heard: dict[str, _Heard] = {}
+        self.quiet = True
+        """Whether nothing speaks against anybody."""
 
     def heed(self, state: ComponentState, now: float) -> bool:
         """Take in what is said of a component. Returns whether it has just come back."""
@@ -47,6 +49,7 @@ class Hearing:
             self._heard.pop(next(iter(self._heard)))
         why = against(state)
         self._heard[state.component] = _Heard(now, why)
+        self.quiet = not any(heard.why for heard in self._heard.values())
         was_down = before is not None and bool(before.why) and now - before.at <= EXPIRES_S
         return was_down and not why
 

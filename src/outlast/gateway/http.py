@@ -6,7 +6,7 @@ and carries the request id.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Protocol
@@ -24,6 +24,7 @@ from outlast.gateway.asked import Asked, Plan, Reply
 from outlast.gateway.client import AsgiClient, Disconnected, ReadTimeout, TooLarge
 from outlast.gateway.events import Observe
 from outlast.gateway.exchange import Exchange
+from outlast.gateway.express import Express, Machine, fits
 from outlast.gateway.metrics import Metrics
 from outlast.gateway.prepare import LocalPrepare, Preparer, account_of
 from outlast.gateway.pump import Client, Pump
@@ -86,6 +87,7 @@ class Gateway:
         self._clock = clock
         self._record = record
         self._publish = publish
+        self._chatty = state.settings.server.log_level == "debug"
         self.signatures = SignatureFile(state.settings.data_path / "signatures")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,12 +111,12 @@ class Gateway:
         if not load.enter():
             words = f"Your key already has {load.limit} requests under way, its limit."
             raise Refused(ApiError(429, words), {"retry-after": "1"})
-        self.metrics.in_flight.inc()
+        self.metrics.under_way += 1
         try:
             yield
         finally:
             load.leave()
-            self.metrics.in_flight.dec()
+            self.metrics.under_way -= 1
 
     async def _ask(
         self, surface: Surface, client: AsgiClient, key: Key, request_id: str
@@ -172,6 +174,8 @@ class Gateway:
 
     def _allow(self, surface: Surface, headers: dict[str, str], key: Key) -> Allow:
         """The narrower of the key's and the request's wish; embeddings never change model."""
+        if "outlast-allow" not in headers and surface.serves != "embeddings":
+            return key.allow
         text = headers.get("outlast-allow", key.allow.value).strip().lower()
         try:
             wished = Allow(text)
@@ -246,8 +250,19 @@ class Gateway:
 
     def exchange(self, surface: Surface, asked: Asked, plan: Plan) -> tuple[Exchange, Speaker]:
         """Return the decider of one request, and what it speaks with."""
-        state = self.state
+        return self._machine(surface, plan, self._preparer(surface, asked))
+
+    def machine(self, surface: Surface, asked: Asked, plan: Plan) -> Machine:
+        """As `exchange`, for who needs not know what was said: plain requests cost less."""
         preparer = self._preparer(surface, asked)
+        if not fits(plan, chat=surface.translates):
+            return self._machine(surface, plan, preparer)[0]
+        return Express(plan, preparer, lambda: self._machine(surface, plan, preparer)[0])
+
+    def _machine(
+        self, surface: Surface, plan: Plan, preparer: Preparer
+    ) -> tuple[Exchange, Speaker]:
+        state, asked = self.state, plan.asked
         codec = surface.codecs[asked.format]
         speaker = Speaker(codec, preparer.writer_request, int(asked.at))
         machine = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
@@ -292,7 +307,12 @@ class Gateway:
         """Put an exchange on record: journal, metrics, log."""
         self._record(receipt)
         self.metrics.settle(receipt)
-        _log.info(
+        # What went as it should is in its receipt; only what did not is worth a line to everybody.
+        smooth = receipt.outcome == "ok" and len(receipt.attempts) == 1
+        if smooth and not self._chatty:
+            return
+        tell = _log.debug if smooth else _log.info
+        tell(
             "exchange",
             id=receipt.id,
             key=receipt.key_id,
@@ -334,13 +354,17 @@ def _notice(headers: dict[str, str], body: bytes, usual: str) -> str:
 
     The header `outlast-notice` (`en`, `fr`, `off`) wins over the route's own.
     """
+    if usual == "off" and "outlast-notice" not in headers:
+        return ""
     wished = headers.get("outlast-notice", usual).strip().lower()[:2]
     return wished if wished in LANGUAGES and b'"tools"' not in body else ""
 
 
 def check_encoding(headers: Mapping[str, str]) -> None:
     """Raises Refused for a body that is compressed."""
-    encoding = headers.get("content-encoding", "identity").lower()
+    if "content-encoding" not in headers:
+        return
+    encoding = headers["content-encoding"].lower()
     if encoding not in {"", "identity"}:
         words = f"A body in content-encoding {encoding[:40]!r} cannot be read: send it plain."
         raise Refused(ApiError(415, words))
@@ -360,7 +384,8 @@ def too_late(read_s: float) -> Refused:
 
 
 def new_id() -> str:
-    return f"req_{secrets.token_hex(12)}"
+    """Return a request's id: 96 random bits."""
+    return f"req_{os.urandom(12).hex()}"
 
 
 async def authenticate(roster: Roster, headers: dict[str, str]) -> Key:

@@ -5,7 +5,18 @@ exists (`gen_ai.server.request.duration`, `gen_ai.server.time_to_first_token`,
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from outlast.gateway.events import Observe
 from outlast.gateway.state import GatewayState
@@ -17,45 +28,79 @@ MAX_MODELS = 200
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 
 
+Labels = tuple[str, ...]
+
+
+class Tally:
+    """Counts by labels. The client library's own counters cost several locks for each request."""
+
+    def __init__(self, name: str, words: str, labels: Sequence[str]) -> None:
+        self.name, self._words, self._labels = name, words, labels
+        self.counts: defaultdict[Labels, float] = defaultdict(float)
+
+    def family(self) -> Metric:
+        found = CounterMetricFamily(self.name, self._words, labels=self._labels)
+        for labels, count in list(self.counts.items()):
+            found.add_metric(labels, count)
+        return found
+
+
+class Spread:
+    """How many values of each size, by one label."""
+
+    def __init__(self, name: str, words: str, label: str) -> None:
+        self.name, self._words, self._label = name, words, label
+        self._counts: dict[str, list[int]] = {}
+        self._sums: defaultdict[str, float] = defaultdict(float)
+
+    def add(self, label: str, value: float) -> None:
+        counts = self._counts.get(label)
+        if counts is None:
+            counts = self._counts[label] = [0] * (len(_SECONDS) + 1)
+        counts[bisect_left(_SECONDS, value)] += 1
+        self._sums[label] += value
+
+    def family(self) -> Metric:
+        found = HistogramMetricFamily(self.name, self._words, labels=[self._label])
+        for label, counts in list(self._counts.items()):
+            bounds = [*map(str, _SECONDS), "+Inf"]
+            buckets = list(zip(bounds, accumulate(counts), strict=True))
+            found.add_metric([label], buckets, self._sums[label])
+        return found
+
+
 class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._models: set[str] = set()
-        self.exchanges = Counter(
+        self.exchanges = Tally(
             "outlast_exchanges",
             "Client requests, by how they ended.",
             ["surface", "outcome", "degraded"],
-            registry=self.registry,
         )
-        self.attempts = Counter(
+        self.attempts = Tally(
             "outlast_attempts",
             "Attempts at upstreams, by how they ended.",
             ["upstream", "gen_ai_request_model", "outcome"],
-            registry=self.registry,
         )
-        self.duration = Histogram(
+        self.duration = Spread(
             "gen_ai_server_request_duration_seconds",
             "From the client's request to its last byte.",
-            ["surface"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            "surface",
         )
-        self.first_token = Histogram(
+        self.first_token = Spread(
             "gen_ai_server_time_to_first_token_seconds",
             "From sending an attempt to its first content.",
-            ["upstream"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            "upstream",
         )
-        self.tokens = Counter(
+        self.tokens = Tally(
             "gen_ai_client_token_usage",
             "Tokens that upstreams counted, or that were estimated.",
             ["upstream", "gen_ai_token_type"],
-            registry=self.registry,
         )
-        self.in_flight = Gauge(
-            "outlast_exchanges_in_flight", "Requests being answered.", registry=self.registry
-        )
+        self.under_way = 0
+        """Requests being answered."""
+        self.registry.register(self)
         self.breaker_open = Gauge(
             "outlast_breaker_open",
             "1 while a candidate is out of use, 0.5 while half-open.",
@@ -71,20 +116,26 @@ class Metrics:
             registry=self.registry,
         )
 
+    def collect(self) -> Iterator[Metric]:
+        """What was counted here, for the registry."""
+        for one in (self.exchanges, self.attempts, self.duration, self.first_token, self.tokens):
+            yield one.family()
+        words = "Requests being answered."
+        yield GaugeMetricFamily("outlast_exchanges_in_flight", words, value=self.under_way)
+
     def observe(self, observed: Observe) -> None:
-        candidate, observation = observed.candidate, observed.observation
+        candidate, outcome = observed.candidate, observed.observation.outcome
         model = self._model(candidate.model)
-        self.attempts.labels(candidate.upstream, model, observation.outcome.value).inc()
+        self.attempts.counts[candidate.upstream, model, outcome.value] += 1
 
     def settle(self, receipt: Receipt) -> None:
-        labels = (receipt.surface, receipt.outcome, receipt.degraded.value)
-        self.exchanges.labels(*labels).inc()
-        self.duration.labels(receipt.surface).observe(receipt.ended_at - receipt.started_at)
+        self.exchanges.counts[receipt.surface, receipt.outcome, receipt.degraded.value] += 1
+        self.duration.add(receipt.surface, receipt.ended_at - receipt.started_at)
         for attempt in receipt.attempts:
             if attempt.first_content_s is not None:
-                self.first_token.labels(attempt.upstream).observe(attempt.first_content_s)
-            self.tokens.labels(attempt.upstream, "input").inc(attempt.tokens.input)
-            self.tokens.labels(attempt.upstream, "output").inc(attempt.tokens.output)
+                self.first_token.add(attempt.upstream, attempt.first_content_s)
+            self.tokens.counts[attempt.upstream, "input"] += attempt.tokens.input
+            self.tokens.counts[attempt.upstream, "output"] += attempt.tokens.output
 
     def render(self, state: GatewayState, waiting: int, now: float) -> bytes:
         """Return the page; gauges are read from the state at this moment."""

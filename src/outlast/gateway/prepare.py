@@ -8,6 +8,7 @@ own that makes its prompt.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import msgspec
@@ -27,8 +28,10 @@ from outlast.wire.estimate import estimate_tokens
 from outlast.wire.extend import Addition, extend_body, extend_request, marked
 from outlast.wire.notices import may_hold_notice
 from outlast.wire.refusals import Refused, refused_part
-from outlast.wire.splice import replace_model
+from outlast.wire.splice import Head, replace_model, splice
+from outlast.wire.sse import ServerSentEvent
 from outlast.wire.stops import EMULATED_STOP
+from outlast.wire.stream import AnswerEvent, Reader
 
 LocalPrepare = Callable[[Request, Candidate, str, str], Prepared]
 """(request, candidate, exchange id, partial answer) → the embedded model's call."""
@@ -189,19 +192,27 @@ class Preparer:
         history = self._mended(candidate, extended or asked.body)
         body, unfit = self._fitted(candidate, history.body)
         if candidate.model != asked.model:
-            body = replace_model(body, asked.model, candidate.model)
+            if body is asked.body:  # it was read before: only the place is looked for
+                body = splice(body, Head(asked.model, asked.stream, ()), candidate.model)
+            else:
+                body = replace_model(body, asked.model, candidate.model)
         headers = passed_headers(asked.headers)
+        headers["accept-encoding"] = "identity"
+        if upstream.headers:
+            headers |= _lower(upstream.headers)
         codec = self._codecs[asked.format]
         path = url_path(upstream.base_url, candidate.kind, codec.path)
         return Prepared(
             candidate=candidate,
             path=f"{path}?{asked.query}" if asked.query else path,
-            headers=headers | {"accept-encoding": "identity"} | _lower(upstream.headers),
+            headers=headers,
             body=body,
-            reader=codec.reader(),
+            reader=codec.reader() if asked.stream else LateReader(codec.reader),
             streamed=asked.stream,
             same_format=True,
-            dropped=tuple(dict.fromkeys((*history.dropped, *unfit))),
+            dropped=tuple(dict.fromkeys((*history.dropped, *unfit)))
+            if history.dropped or unfit
+            else (),
             refused=self._unread(candidate),
         )
 
@@ -260,6 +271,19 @@ class Preparer:
         )
 
 
+class LateReader:
+    """The reader of an answer that is not streamed: only made where that has to be read as one."""
+
+    def __init__(self, make: Callable[[], Reader]) -> None:
+        self._make = make
+        self._reader: Reader | None = None
+
+    def feed(self, event: ServerSentEvent) -> list[AnswerEvent]:
+        if self._reader is None:
+            self._reader = self._make()
+        return self._reader.feed(event)
+
+
 def account_of(candidate: Candidate, settings: Settings) -> str:
     """Return whose account this candidate's credential belongs to."""
     upstream = settings.upstreams.get(candidate.upstream)
@@ -276,15 +300,18 @@ def passed_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
     Those that `connection` names are for one hop only (RFC 9110, 7.6.1).
     """
-    one_hop = {name.strip().lower() for name in headers.get("connection", "").split(",")}
-    left_out = _OURS | _HOP_BY_HOP | one_hop
-    return {
-        name: value
-        for name, value in headers.items()
-        if name not in left_out and not name.startswith(_OUR_PREFIXES)
-    }
+    passed = {name: value for name, value in headers.items() if _passes(name)}
+    for name in headers.get("connection", "").split(","):
+        passed.pop(name.strip().lower(), None)
+    return passed
 
 
+@lru_cache(maxsize=1024)
+def _passes(name: str) -> bool:
+    return name not in _OURS and name not in _HOP_BY_HOP and not name.startswith(_OUR_PREFIXES)
+
+
+@lru_cache(maxsize=256)
 def url_path(base_url: str, kind: Kind, path: str) -> str:
     """Return the path to ask at an upstream, with whatever prefix its address has.
 

@@ -91,19 +91,9 @@ class Record:
                 request_id=leg.request_id,
             )
         )
-        took_s = now - racer.opened_at
-        observation = Observation(
-            at=self.wall(now),
-            source="attempt",
-            component=candidate.name,
-            outcome=outcome,
-            scope=scope,
-            latency_s=took_s if racer.first_content_s is None else racer.first_content_s,
-            evidence=evidence,
-        )
         return Observe(
             candidate,
-            observation,
+            observation_of(self._attempts[-1], candidate, now - racer.opened_at),
             verdict,
             signed=tuple(leg.signed) if racer.prepared.same_format else (),
             refused=racer.prepared.refused if leg.content_seen else (),
@@ -165,11 +155,7 @@ class Record:
         )
 
     def _degraded(self, candidate: Candidate) -> Degraded:
-        """How the answer differs from what was asked; the embedded model only where it was."""
-        own_names = {candidate.model, *LOCAL_NAMES}
-        if candidate.kind is Kind.LOCAL and self._asked.model not in own_names:
-            return Degraded.LOCAL
-        return degraded(candidate, self._plan.primary)
+        return degraded_of(self._plan, candidate)
 
     def identity(self) -> dict[str, str]:
         """Headers that are true of every reply, however it will end."""
@@ -198,12 +184,41 @@ class Record:
             return headers | {"outlast-attempts": str(max(1, len(self._attempts)))}
         candidate = racer.candidate
         headers["outlast-attempts"] = str(racer.number + 1)
-        headers["outlast-served-by"] = candidate.upstream
-        headers["outlast-model"] = _ascii(racer.leg.model or candidate.model)
-        headers["outlast-degraded"] = self._degraded(candidate)
-        if racer.prepared.dropped:
-            headers["outlast-dropped"] = _ascii(", ".join(racer.prepared.dropped))[:1000]
-        return headers
+        model = racer.leg.model or candidate.model
+        return headers | served(racer.prepared, model, self._degraded(candidate))
+
+
+def degraded_of(plan: Plan, candidate: Candidate) -> Degraded:
+    """How the answer differs from what was asked; the embedded model only where it was."""
+    if candidate.kind is Kind.LOCAL and plan.asked.model not in {candidate.model, *LOCAL_NAMES}:
+        return Degraded.LOCAL
+    return degraded(candidate, plan.primary)
+
+
+def observation_of(attempt: Attempt, candidate: Candidate, took_s: float) -> Observation:
+    """Return what an attempt showed of its candidate."""
+    first_s = attempt.first_content_s
+    return Observation(
+        at=attempt.ended_at,
+        source="attempt",
+        component=candidate.name,
+        outcome=attempt.outcome,
+        scope=attempt.scope,
+        latency_s=took_s if first_s is None else first_s,
+        evidence=attempt.evidence,
+    )
+
+
+def served(prepared: Prepared, model: str, how: Degraded) -> dict[str, str]:
+    """Headers that say who answers, and how far that is from what was asked."""
+    headers = {
+        "outlast-served-by": prepared.candidate.upstream,
+        "outlast-model": _ascii(model),
+        "outlast-degraded": how.value,
+    }
+    if prepared.dropped:
+        headers["outlast-dropped"] = _ascii(", ".join(prepared.dropped))[:1000]
+    return headers
 
 
 def _iteration(kind: str, model: str, tokens: Tokens) -> JSON:
@@ -219,4 +234,6 @@ def _iteration(kind: str, model: str, tokens: Tokens) -> JSON:
 
 def _ascii(text: str) -> str:
     """Header values carry visible ASCII only (RFC 9110, 5.5)."""
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(char if " " <= char <= "~" else "?" for char in text)

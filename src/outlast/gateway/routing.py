@@ -116,7 +116,7 @@ def narrower(*allowed: Allow) -> Allow:
 
 def degraded(candidate: Candidate, primary: Candidate) -> Degraded:
     """Return how an answer of `candidate` differs from the one that was asked for."""
-    if candidate.name == primary.name:
+    if candidate is primary or candidate.name == primary.name:
         return Degraded.NONE
     if candidate.kind is Kind.LOCAL:
         return Degraded.LOCAL

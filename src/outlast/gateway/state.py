@@ -6,12 +6,13 @@ in it are pure. Nothing here waits for anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from outlast.accounts.keys import Key
-from outlast.config import RouteSettings, Settings
+from outlast.config import RouteSettings, Settings, TimeoutSettings
 from outlast.gateway.asked import Asked, Plan
 from outlast.gateway.breaker import Breaker
 from outlast.gateway.connectivity import Connectivity
@@ -21,12 +22,26 @@ from outlast.gateway.hearing import Hearing, components_of
 from outlast.gateway.limits import InFlight, RetryBudget, TokenBucket
 from outlast.gateway.routing import candidates_of, narrower, order, permitted, spread
 from outlast.gateway.transport import is_remote
-from outlast.nouns import Candidate, ComponentState, Kind, Outcome
+from outlast.nouns import Allow, Candidate, ComponentState, Kind, Outcome
 
+K = TypeVar("K")
 T = TypeVar("T")
+
+_SILENT_OF_NETWORK = frozenset({Outcome.CLIENT_GONE, Outcome.LEFT})
 
 MAX_TRACKED = 10_000
 """Breakers and buckets kept at most: model names and keys come from outside."""
+
+
+class _Menu(msgspec.Struct, frozen=True):
+    """What a route offers for a model name within `allow`: worked out once for its settings."""
+
+    route: RouteSettings
+    listed: tuple[Candidate, ...]
+    permitted: tuple[Candidate, ...]
+    mixed: bool
+    """Whether some have the same order: then each request spreads them anew."""
+    timeouts: Mapping[str, TimeoutSettings]
 
 
 class GatewayState:
@@ -38,7 +53,7 @@ class GatewayState:
         """What Status says, filled from the bus."""
         self._roll = roll
         self._breakers: dict[str, Breaker] = {}
-        self._known: dict[str, Candidate] = {}
+        self._menus: dict[tuple[str, str, Allow], _Menu] = {}
         self._gaps: dict[str, Gaps] = {}
         self._buckets: dict[str, TokenBucket] = {}
         self._loads: dict[str, InFlight] = {}
@@ -59,6 +74,7 @@ class GatewayState:
             if name.partition("/")[0] in stays
         }
         self.settings = settings
+        self._menus.clear()
         self.budget = RetryBudget(settings.retry.budget_share, settings.retry.budget_min_per_s)
         for name, load in self._upstream_loads.items():
             upstream = settings.upstreams.get(name)
@@ -74,29 +90,51 @@ class GatewayState:
         self, asked: Asked, route: RouteSettings, now: float, *, prompt_tokens: int = 0
     ) -> Plan:
         """Decide where this request may go and in which order."""
-        settings = self.settings
-        listed = candidates_of(route, asked.model, settings)
-        primary = listed[0]
-        allow = narrower(route.allow, asked.allow)
-        chosen = [c for c in spread(route, listed, self._roll) if permitted(c, primary, allow)]
-        for candidate in chosen:
-            _kept(self._known, candidate.name, partial(_same, candidate))
+        settings, menu = self.settings, self._menu(route, asked.model, asked.allow)
+        chosen: Sequence[Candidate] = menu.permitted
+        if menu.mixed:
+            chosen = [c for c in spread(route, menu.listed, self._roll) if c in menu.permitted]
         self.budget.deposit(now)
-        roll = self._ramp_roll(chosen, now)
-        ordered = order(
-            chosen,
-            lambda candidate: self.breaker(candidate).admits(now, roll),
-            offline=self.connectivity.offline(now),
-            here=lambda candidate: not is_remote(settings.upstreams[candidate.upstream]),
-            demoted=self.hearing.demoted(chosen, now),
-        )
         return Plan(
             asked=asked,
-            candidates=ordered,
-            primary=primary,
-            timeouts={c.upstream: settings.timeouts_of(c.upstream) for c in listed},
+            candidates=self._ordered(chosen, now),
+            primary=menu.listed[0],
+            timeouts=menu.timeouts,
             retry=settings.retry,
             prompt_tokens=prompt_tokens,
+        )
+
+    def _menu(self, route: RouteSettings, model: str, allow: Allow) -> _Menu:
+        key = (route.model, model, allow)
+        menu = self._menus.get(key)
+        if menu is not None and menu.route is route:
+            return menu
+        listed = candidates_of(route, model, self.settings)
+        within = narrower(route.allow, allow)
+        orders = [p if c.order is None else c.order for p, c in enumerate(route.candidates)]
+        menu = _Menu(
+            route,
+            tuple(listed),
+            tuple(c for c in listed if permitted(c, listed[0], within)),
+            mixed=len(set(orders)) < len(orders),
+            timeouts={c.upstream: self.settings.timeouts_of(c.upstream) for c in listed},
+        )
+        return _kept(self._menus, key, lambda: menu)
+
+    def _ordered(self, chosen: Sequence[Candidate], now: float) -> tuple[Candidate, ...]:
+        """Return the candidates, best first. Mostly nothing speaks against any of them."""
+        offline = self.connectivity.offline(now)
+        known = [self._breakers.get(candidate.name) for candidate in chosen]
+        if not offline and self.hearing.quiet and all(b is None or b.calm for b in known):
+            return tuple(chosen)
+        settings = self.settings
+        roll = self._ramp_roll(chosen, now)
+        return order(
+            chosen,
+            lambda candidate: self.breaker(candidate).admits(now, roll),
+            offline=offline,
+            here=lambda candidate: not is_remote(settings.upstreams[candidate.upstream]),
+            demoted=self.hearing.demoted(chosen, now),
         )
 
     def _ramp_roll(self, chosen: Sequence[Candidate], now: float) -> float:
@@ -117,7 +155,7 @@ class GatewayState:
         upstream = self.settings.upstreams.get(candidate.upstream)
         if upstream is None:
             return  # it was removed from the settings meanwhile
-        if observation.outcome not in {Outcome.CLIENT_GONE, Outcome.LEFT}:
+        if observation.outcome not in _SILENT_OF_NETWORK:
             network = verdict.network if verdict is not None else "carried"
             remote = is_remote(upstream)
             if self.connectivity.observe(candidate.provider, network, remote=remote, now=now):
@@ -132,7 +170,8 @@ class GatewayState:
         """Take in what Status says of a component; what comes back gets its traffic slowly."""
         if not self.hearing.heed(state, now):
             return
-        for candidate in list(self._known.values()):
+        known = {one.name: one for menu in self._menus.values() for one in menu.permitted}
+        for candidate in known.values():
             if state.component in components_of(candidate):
                 self.breaker(candidate).warm(now)
 
@@ -167,16 +206,27 @@ class GatewayState:
         )
 
 
-def _same(candidate: Candidate) -> Candidate:
-    return candidate
+def standing(state: GatewayState, now: float) -> list[tuple[Candidate, bool]]:
+    """One candidate of each upstream, and whether any of that upstream would be asked now."""
+    found: dict[str, tuple[Candidate, bool]] = {}
+    for route in state.settings.routes:
+        name = route.model if "*" not in route.model else ""
+        for candidate in candidates_of(route, name, state.settings):
+            asked = state.breaker(candidate).admits(now, 0.0)
+            fine = asked and not state.hearing.against(candidate, now)
+            known = found.get(candidate.upstream)
+            found[candidate.upstream] = (candidate, fine or (known is not None and known[1]))
+    return list(found.values())
 
 
-def _kept(known: dict[str, T], name: str, make: Callable[[], T]) -> T:
+def _kept(known: dict[K, T], name: K, make: Callable[[], T]) -> T:
     """Return the value of this name; beyond the limit, the one unused for longest is forgotten."""
-    found = known.pop(name, None)
+    found = known.pop(name, None) if len(known) > MAX_TRACKED // 2 else known.get(name)
     if found is None:
         if len(known) >= MAX_TRACKED:
             known.pop(next(iter(known)))
         found = make()
+    elif len(known) <= MAX_TRACKED // 2:
+        return found  # far from the limit, who was used last does not matter
     known[name] = found
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ssl
 from collections.abc import AsyncIterator
+from functools import lru_cache
 from types import SimpleNamespace
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -207,7 +208,10 @@ def credential_headers(upstream: UpstreamSettings) -> dict[str, str]:
 
 def is_remote(upstream: UpstreamSettings) -> bool:
     """Whether reaching it says something about our network: not for this machine's own ports."""
-    host = urlsplit(upstream.base_url).hostname or ""
-    return upstream.kind is not Kind.LOCAL and not (
-        host in {"localhost", "::1"} or host.startswith("127.")
-    )
+    return upstream.kind is not Kind.LOCAL and not _on_this_machine(upstream.base_url)
+
+
+@lru_cache(maxsize=256)
+def _on_this_machine(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
+    return host in {"localhost", "::1"} or host.startswith("127.")

@@ -41,6 +41,8 @@ class Intake:
     def __init__(self, known: Iterable[tuple[str, str]] = ()) -> None:
         """`known`: providers and models that the settings name."""
         self._models: dict[str, set[str]] = {}
+        self._well: dict[tuple[str, str, str], tuple[str, str]] = {}
+        """Upstream, provider and model of a success → its component's name, its upstream's."""
         for provider, model in known:
             self._take(provider_name(provider), model_name(model))
 
@@ -62,6 +64,10 @@ class Intake:
         outcome = observation.outcome
         if outcome in NOTHING:
             return None
+        if outcome is Outcome.OK and observation.scope is Scope.NONE:
+            known = self._well.get((candidate.upstream, candidate.provider, candidate.model))
+            if known is not None:
+                return msgspec.structs.replace(observation, component=known[0], upstream=known[1])
         upstream = provider_name(candidate.upstream)
         if offline and outcome in SILENCES:
             return msgspec.structs.replace(
@@ -87,6 +93,9 @@ class Intake:
                     return None
                 model = ""
             component = Component(provider, Surface.API.value, model)
+            if outcome is Outcome.OK and len(self._well) < PROVIDERS_MAX:
+                key = (candidate.upstream, candidate.provider, candidate.model)
+                self._well[key] = (component.name, upstream)
         return msgspec.structs.replace(observation, component=component.name, upstream=upstream)
 
     def _take(self, provider: str, model: str) -> None:

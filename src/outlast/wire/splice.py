@@ -29,7 +29,8 @@ Span = tuple[int, int]
 
 
 class Head(msgspec.Struct, frozen=True):
-    """What routing needs of a body. `model_spans`: where the model's JSON string stands in it."""
+    """What routing needs of a body. `model_spans`: where the model's JSON string stands in it;
+    none given where it stands there once, as nearly always: `splice` finds it then."""
 
     model: str
     stream: bool
@@ -48,6 +49,14 @@ class _Nothing(msgspec.Struct):
     pass
 
 
+class _Plain(msgspec.Struct):
+    """A body as nearly all are."""
+
+    model: str
+    stream: bool | None = None
+
+
+_PLAIN = msgspec.json.Decoder(_Plain)
 _FIELDS = msgspec.json.Decoder(_Fields)
 _MAP = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _CHECK = msgspec.json.Decoder(_Nothing)
@@ -59,6 +68,14 @@ def read_head(body: bytes) -> Head:
     Raises BadRequest: not JSON, not an object, model missing, not a string, or given twice with
     different values (two readers of such a body could see two models), stream not a boolean.
     """
+    try:
+        plain = _PLAIN.decode(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass  # the long way says what is wrong, or bears it
+    else:
+        model = plain.model
+        if model and len(model) <= MODEL_LIMIT_CHARS and _once(body):
+            return Head(model, bool(plain.stream), ())
     fields = _decode(body)
     model = _model(fields.model)
     stream = _stream(fields.stream)
@@ -81,7 +98,7 @@ def splice(body: bytes, head: Head, new: str) -> bytes:
     value = msgspec.json.encode(new)
     pieces: list[bytes] = []
     at = 0
-    for start, end in head.model_spans:
+    for start, end in head.model_spans or _spans(body):
         pieces += (body[at:start], value)
         at = end
     return b"".join((*pieces, body[at:]))
@@ -158,10 +175,15 @@ def _agreeing_spans(body: bytes, model: str) -> tuple[Span, ...]:
     return tuple(spans)
 
 
+def _once(body: bytes) -> bool:
+    """Whether only one place in a body with a model could be its key."""
+    return body.count(b'"model"') == 1 and b"\\u00" not in body
+
+
 def _spans(body: bytes) -> list[Span]:
     """Return the spans of all values of top-level keys that spell `model`."""
     escaped = b"\\u00" in body
-    if not escaped and body.count(b'"model"') == 1:
+    if _once(body):
         # The object has a model, and this is the only place that could be its key.
         return [_value_span(body, body.index(b'"model"') + 7)]
     if len(body) <= _MAP_LIMIT_BYTES and (walked := _walk(body)) is not None:

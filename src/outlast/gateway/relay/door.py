@@ -101,11 +101,11 @@ class Entrance:
             request.reply(gateway.refusal(surface, refused, request_id))
             return
         metrics = gateway.metrics
-        metrics.in_flight.inc()
+        metrics.under_way += 1
 
         def done() -> None:
             load.leave()
-            metrics.in_flight.dec()
+            metrics.under_way -= 1
 
         try:
             plan = gateway.plan(surface, asked, route)
@@ -113,7 +113,7 @@ class Entrance:
                 request.reply(gateway.estimate(surface, asked))
                 done()
                 return
-            exchange, _ = gateway.exchange(surface, asked, plan)
+            machine = gateway.machine(surface, asked, plan)
         except Refused as refused:
             done()
             request.reply(gateway.refusal(surface, refused, request_id))
@@ -122,7 +122,7 @@ class Entrance:
             done()
             raise
         run = Run(
-            exchange,
+            machine,
             self._calling,
             request,
             self._clock,

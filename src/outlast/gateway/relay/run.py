@@ -41,7 +41,7 @@ from outlast.gateway.events import (
     TimerFired,
     Warm,
 )
-from outlast.gateway.exchange import Exchange
+from outlast.gateway.express import Machine
 from outlast.gateway.pump import SLOW_CLIENT_S
 from outlast.gateway.relay.outbound import Listener
 from outlast.nouns import Candidate, Receipt
@@ -90,7 +90,7 @@ class Run:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: Machine,
         calling: Calling,
         client: Client,
         clock: Clock,
