@@ -24,6 +24,7 @@ from outlast.observatory.notifying import (
     retry_at,
 )
 from outlast.observatory.subscribing import DEFAULT_STATES, EXTRA_STATES, Digest, Wanted
+from tests.house.tree import ROOT
 from tests.observatory.notify.people import AT, incident, step
 from tests.playbook import Playbook
 
@@ -241,3 +242,10 @@ def test_a_message_keeps_its_name_at_every_try_and_has_no_dot_in_it() -> None:
     assert one == parcel_id("sub_1", ["inc_b/opened", "inc_a/opened"])
     assert one != parcel_id("sub_2", ["inc_a/opened", "inc_b/opened"])
     assert "." not in one
+
+
+def test_the_page_about_notices_names_every_state() -> None:
+    page = (ROOT / "docs/notices.md").read_text(encoding="utf-8")
+    told = {row.split("`")[1].partition(".")[0] for row in page.splitlines() if row[:3] == "| `"}
+    assert told == set(DEFAULT_STATES) | set(EXTRA_STATES)
+    assert all(f"`{kind}`" in page for kind in set(RULES) - told)
