@@ -44,7 +44,7 @@ from outlast.gateway.relay.door import Entrance
 from outlast.gateway.relay.inbound import relay_class
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.server import HEAD_READ_S, protocol_class
-from outlast.gateway.state import GatewayState
+from outlast.gateway.state import GatewayState, standing
 from outlast.gateway.transport import HttpTransport
 from outlast.local.service import LocalModel
 from outlast.local.service import LocalSettings as LocalModelSettings
@@ -223,6 +223,7 @@ def _observing(service: Service) -> Observing | None:
         service.clock,
         inward,
         service.ledger.find,
+        lambda: standing(service.state, service.clock.monotonic()),
     )
 
 

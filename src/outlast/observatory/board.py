@@ -56,6 +56,8 @@ class Board:
         self.extents: dict[str, Extent] = {}
         self.crowds: dict[str, CrowdState] = {}
         self.feeds: dict[str, FeedState] = {}
+        self.proven: dict[str, float] = {}
+        """When an upstream last answered whole, by its name."""
         self.waiting = 0
         """Decisions that are not in the database yet."""
         self.trouble = ""

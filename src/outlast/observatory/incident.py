@@ -283,7 +283,7 @@ class Incidents:
                 live.failing[state.component] = state
         self._confirm(live, provider, states, now)
         self._contradict(live, provider, states, now)
-        worse = [s for s in states if self._worse(s) and s.suspicion is not Suspicion.NONE]
+        worse = [s for s in states if self._worse(s) and _is_told(s, live)]
         if worse and now - live.changed_at >= CHANGED_EVERY_S:
             live.changed_at = now
             names = tuple(s.component for s in worse)
@@ -414,3 +414,12 @@ class Incidents:
             ended = self._lives[name].incident.resolved_at if name in self._lives else None
             if ended is not None and now - ended > 2 * FOLLOWS_S:
                 del self._lives[name]
+
+
+def _is_told(state: ComponentState, live: Live) -> bool:
+    """Whether a change of how bad it is becomes an update: a model's does where its surface fails
+    not, else the surface's says enough."""
+    if state.suspicion is Suspicion.NONE:
+        return False
+    whole = surface(state.component)
+    return whole == state.component or whole not in live.failing

@@ -70,7 +70,13 @@ def evidence_sentence(one: Evidence, lang: Lang, provider: str = "") -> str:
 def evidence_words(evidence: Iterable[Evidence], lang: Lang, provider: str) -> str:
     """Every piece that says that it is an outage, as sentences."""
     said = [evidence_sentence(one, lang, provider) for one in evidence if one.fired]
-    return " ".join(f"{sentence[:1].upper()}{sentence[1:]}." for sentence in said)
+    return " ".join(map(_whole_sentence, said))
+
+
+def _whole_sentence(words: str) -> str:
+    """With a capital and a full stop; a quotation that ends in one has it already."""
+    ended = words.rstrip("”»\u00a0 ").endswith((".", "!", "?", "…"))
+    return f"{words[:1].upper()}{words[1:]}{'' if ended else '.'}"
 
 
 def names(components: Iterable[str], lang: Lang) -> str:

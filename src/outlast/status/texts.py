@@ -1,6 +1,6 @@
 """The page's own words, in English and French. Pure.
 
-What incidents, evidence and forecasts say comes from the observatory's templates; here are headings,
+What incidents, evidence and forecasts say comes from the observatory; here are headings,
 labels and the sentences between them.
 """
 

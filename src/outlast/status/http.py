@@ -1,0 +1,174 @@
+"""The status page over HTTP: rendered once, kept, and served with what a cache in front can use.
+
+A view costs no query and no template: pages are made again when something changed, and every
+quarter of a minute. Whatever else is broken, the last page is served and says how old it is.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from collections import OrderedDict
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from outlast.clock import Clock
+from outlast.nouns import Incident
+from outlast.observatory.board import Board
+from outlast.observatory.http import Past
+from outlast.observatory.words import LANGS, Lang
+from outlast.status.page import Page, Renderer
+from outlast.status.source import Source
+from outlast.status.view import Shown, Snapshot
+from outlast.store.database import DatabaseUnavailable
+from outlast.store.migrations import SchemaTooNew
+
+log = structlog.get_logger(__name__)
+
+AGE_S = 15.0
+PAGES_MAX = 500
+PATH_LIMIT = 120
+CACHE = "public, max-age=10, stale-while-revalidate=60, stale-if-error=86400"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A page as it is sent."""
+
+    version: tuple[int, int]
+    made_at: float
+    body: bytes
+    packed: bytes
+    etag: str
+    status: int
+
+
+class StatusPages:
+    def __init__(self, source: Source, board: Board, past: Past, clock: Clock) -> None:
+        self._source = source
+        self._board = board
+        self._past = past
+        self._clock = clock
+        self._renderer = Renderer()
+        self._pages: OrderedDict[tuple[str, str, Lang], Kept] = OrderedDict()
+        self._snapshot: tuple[tuple[int, int], float, Snapshot] | None = None
+        self._headers = {
+            "content-type": "text/html; charset=utf-8",
+            "content-security-policy": self._renderer.policy,
+            "cache-control": CACHE,
+            "vary": "accept-language, accept-encoding",
+            "x-content-type-options": "nosniff",
+            "referrer-policy": "no-referrer",
+            "cross-origin-opener-policy": "same-origin",
+            "permissions-policy": "camera=(), geolocation=(), microphone=()",
+        }
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/status", self.page, methods=["GET", "HEAD"]),
+            Route("/status/", self.home, methods=["GET", "HEAD"]),
+            Route("/status/{path:path}", self.page, methods=["GET", "HEAD"]),
+        ]
+
+    async def home(self, _: Request) -> Response:
+        return RedirectResponse("/status", 308)
+
+    async def page(self, request: Request) -> Response:
+        path = request.path_params.get("path", "")[:PATH_LIMIT]
+        lang = language(request)
+        reported = request.query_params.get("reported", "")
+        month = request.query_params.get("month", "")[:7] if path == "history" else ""
+        if reported:
+            # For one reader, right after a report: made anew and kept by nobody.
+            made = self._renderer.render(self.snapshot(), path, lang, reported=reported)
+            headers = {**self._headers, "cache-control": "no-store"}
+            return Response(made.body, 200 if made.found else 404, headers=headers)
+        kept = await self._kept(path, month, lang)
+        return self._answer(request, kept, lang)
+
+    def snapshot(self) -> Snapshot:
+        """What may be shown now; made once for everything that is rendered of it."""
+        version, now = self._version(), self._clock.wall()
+        known = self._snapshot
+        if known is not None and known[0] == version and now - known[1] < AGE_S:
+            return known[2]
+        made = self._source.now()
+        self._snapshot = (version, now, made)
+        return made
+
+    async def _kept(self, path: str, month: str, lang: Lang) -> Kept:
+        key, now, version = (path, month, lang), self._clock.wall(), self._version()
+        kept = self._pages.get(key)
+        if kept is not None and kept.version == version and now - kept.made_at < AGE_S:
+            return kept
+        try:
+            view = self.snapshot()
+            past = await self._older(path, view)
+            made = self._renderer.render(view, path, lang, month=month, past=past)
+        except Exception:
+            log.exception("status_page_not_made", path=path)
+            if kept is not None:
+                return kept  # the last one is better than none, and says how old it is
+            raise
+        kept = _keep(made, version, now)
+        self._pages[key] = kept
+        self._pages.move_to_end(key)
+        if len(self._pages) > PAGES_MAX:
+            self._pages.popitem(last=False)
+        return kept
+
+    async def _older(self, path: str, view: Snapshot) -> Shown | None:
+        """An incident that only the database still has."""
+        wanted = path.removeprefix("incidents/")
+        if not path.startswith("incidents/") or view.shown(wanted) is not None:
+            return None
+        try:
+            found: Incident | None = await self._past.incident(wanted)
+        except (DatabaseUnavailable, SchemaTooNew):
+            return None
+        return Shown(found) if found is not None else None
+
+    def _version(self) -> tuple[int, int]:
+        return self._board.version, self._source.version
+
+    def _answer(self, request: Request, kept: Kept, lang: Lang) -> Response:
+        headers = {**self._headers, "etag": kept.etag, "content-language": lang}
+        if kept.status == 200 and kept.etag in request.headers.get("if-none-match", ""):
+            return Response(None, 304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            headers["content-encoding"] = "gzip"
+            return Response(kept.packed, kept.status, headers=headers)
+        return Response(kept.body, kept.status, headers=headers)
+
+
+def language(request: Request) -> Lang:
+    """The reader's choice in the address, else what the browser prefers, else English."""
+    chosen = request.query_params.get("lang", "")
+    if chosen in LANGS:
+        return "fr" if chosen == "fr" else "en"
+    best: tuple[float, Lang] = (0.0, "en")
+    for part in request.headers.get("accept-language", "")[:200].split(","):
+        name, _, more = part.strip().partition(";")
+        code = name.strip().lower().partition("-")[0]
+        try:
+            quality = float(more.strip().removeprefix("q=")) if more else 1.0
+        except ValueError:
+            continue
+        if code in LANGS and quality > best[0]:
+            best = (quality, "fr" if code == "fr" else "en")
+    return best[1]
+
+
+def _keep(made: Page, version: tuple[int, int], now: float) -> Kept:
+    etag = f'"{hashlib.sha256(made.body).hexdigest()[:24]}"'
+    return Kept(
+        version,
+        now,
+        made.body,
+        gzip.compress(made.body, 6, mtime=0),
+        etag,
+        200 if made.found else 404,
+    )

@@ -1,0 +1,106 @@
+"""The page over HTTP, in a whole service: caching, languages, forms, and what fails behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from outlast.nouns import Outcome
+from outlast.store.database import DatabaseUnavailable
+from tests.observatory.service.test_service import Reader, failing, house, open_house
+
+
+async def page(reader: Reader, path: str = "/status", status: int = 200, **headers: str) -> str:
+    url = reader.running.url + path
+    async with reader.session.get(url, headers=headers, allow_redirects=False) as answer:
+        assert answer.status == status
+        assert "script-src 'sha256-" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert "set-cookie" not in answer.headers
+        return await answer.text()
+
+
+async def test_it_speaks_the_reader_s_language(tmp_path: Path) -> None:
+    async with open_house(house(tmp_path)) as reader:
+        await reader.look()
+        assert '<html lang="en">' in await page(reader)
+        french = {"accept-language": "de, fr-CA;q=0.8, en;q=0.5"}
+        assert '<html lang="fr">' in await page(reader, **french)
+        assert '<html lang="en">' in await page(reader, "/status?lang=en", **french)
+        assert '<html lang="en">' in await page(reader, **{"accept-language": "de;q=x, ;;, zz"})
+
+
+async def test_it_can_be_cached_and_asked_whether_it_changed(tmp_path: Path) -> None:
+    async with open_house(house(tmp_path)) as reader:
+        await reader.look()
+        url = reader.running.url + "/status"
+        async with reader.session.get(url) as answer:
+            etag = answer.headers["etag"]
+            assert "max-age" in answer.headers["cache-control"]
+            assert "accept-language" in answer.headers["vary"]
+        async with reader.session.get(url, headers={"if-none-match": etag}) as answer:
+            assert answer.status == 304
+        await failing(reader)
+        async with reader.session.get(url, headers={"if-none-match": etag}) as answer:
+            assert answer.status == 200
+            assert "Anthropic may be failing" in await answer.text()
+
+
+async def test_a_form_reports_without_a_script_and_leads_back(tmp_path: Path) -> None:
+    async with open_house(house(tmp_path)) as reader:
+        await reader.look()
+        form = {
+            "provider": "anthropic",
+            "surface": "web",
+            "works": "false",
+            "next": "/status?lang=fr",
+        }
+        url = reader.running.url + "/api/reports"
+        html = {"accept": "text/html"}
+        async with reader.session.post(
+            url, data=form, headers=html, allow_redirects=False
+        ) as answer:
+            assert answer.status == 303
+            place = answer.headers["location"]
+        assert place == "/status?lang=fr&reported=counted"
+        assert "Votre signalement compte" in await page(reader, place)
+
+
+async def test_every_field_of_the_page_s_form_is_one_that_reports_take(tmp_path: Path) -> None:
+    import re
+
+    async with open_house(house(tmp_path)) as reader:
+        await reader.look()
+        form = re.search(r"<form.*?</form>", await page(reader), re.DOTALL)
+        assert form is not None
+        names = set(re.findall(r'name="(\w+)"', form[0]))
+        assert names == {"provider", "surface", "works", "next"}
+
+
+async def test_pages_of_providers_incidents_and_what_is_not_there(tmp_path: Path) -> None:
+    async with open_house(house(tmp_path)) as reader:
+        incident = await failing(reader)
+        assert "30 of 30 requests failed" in await page(reader, "/status/anthropic")
+        assert "Suspected" in await page(reader, f"/status/incidents/{incident['id']}")
+        assert "History" in await page(reader, "/status/history?month=2026-01")
+        assert "no such page" in await page(reader, "/status/nobody", 404)
+
+
+async def test_with_the_database_gone_the_last_state_is_shown_and_said_to_be_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_house(house(tmp_path)) as reader:
+        await failing(reader)
+        database = reader.running.service.database
+
+        async def dead(*_: object) -> None:
+            raise DatabaseUnavailable("The database cannot be used now: it is gone.")
+
+        monkeypatch.setattr(database, "write", dead)
+        monkeypatch.setattr(database, "read", dead)
+        reader.see("anthropic/web", Outcome.TIMEOUT, 40, "probe")
+        await reader.look()
+        shown = await page(reader)
+        assert "Anthropic may be failing" in shown
+        assert "Something of our own does not work" in shown
