@@ -162,6 +162,8 @@ class Watcher:
 
     async def step(self) -> None:
         """One look."""
+        if self.role is Role.STARTING:
+            return  # what was stored comes first: else what goes on would begin anew
         now = self._clock.wall()
         if self.role is Role.FOLLOWS:
             await self._follow(now)

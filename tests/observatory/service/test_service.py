@@ -68,6 +68,10 @@ class Reader:
         """Let the watch look once, as it does every second."""
         observing = self.running.service.observing
         assert observing is not None
+        for _ in range(1000):
+            if observing.watcher.role is not Role.STARTING:
+                break
+            await asyncio.sleep(0.01)
         await observing.watcher.step()
 
     @property

@@ -7,7 +7,6 @@ observatory and, of the gateway, how to put a question on the service's own acco
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,33 +23,21 @@ from outlast.clock import Clock
 from outlast.config import Settings
 from outlast.gateway.events import Observe
 from outlast.gateway.inward import Inward
-from outlast.naming import api_component, provider_name
-from outlast.nouns import Candidate, Component, Kind, Observation, Outcome, Receipt
-from outlast.observatory import channel_apprise, notify_key
+from outlast.nouns import Candidate, Kind, Observation, Outcome, Receipt
 from outlast.observatory.addresses import Rules
 from outlast.observatory.board import Board
 from outlast.observatory.casebook import Casebook
-from outlast.observatory.channel_mail import MailChannel, MailServer
-from outlast.observatory.channels import (
-    Channel,
-    SlackChannel,
-    WebhookChannel,
-    guarded_session,
-)
-from outlast.observatory.feeds.catalogue import BUILT_IN, CLOUDS, Feed
 from outlast.observatory.fetching import Fetcher
 from outlast.observatory.gathering import Gathering
 from outlast.observatory.history import History
 from outlast.observatory.http import ObservatoryApi
 from outlast.observatory.intake import Intake
 from outlast.observatory.notifier import Notifier
-from outlast.observatory.operators import NAME as TOKEN_NAME
-from outlast.observatory.operators import OperatorToken
-from outlast.observatory.peer_http import PeerApi, PeerSender, secrets_of
-from outlast.observatory.peers import Door, PeerProblem, knowing
+from outlast.observatory.peer_http import PeerApi, PeerSender
+from outlast.observatory.peers import Door, knowing
 from outlast.observatory.poller import Poller
 from outlast.observatory.probe_checks import Checks
-from outlast.observatory.probe_targets import Target, targets_of, watched
+from outlast.observatory.probe_targets import targets_of, watched
 from outlast.observatory.prober import Prober
 from outlast.observatory.probing import Pace
 from outlast.observatory.report_files import DailySecrets, read_table, recall
@@ -58,9 +45,18 @@ from outlast.observatory.report_http import PATH as REPORTS
 from outlast.observatory.report_http import Options, ReportEndpoint, keeper
 from outlast.observatory.reporting import Reporting
 from outlast.observatory.subscribe_http import Offer, SubscriptionsApi
-from outlast.observatory.subscribing import Channel as Kinds
 from outlast.observatory.watch import Watch
 from outlast.observatory.watcher import Watcher, Wishes
+from outlast.observing.parts import (
+    expected,
+    feeds_of,
+    key_and_channels,
+    networks,
+    operator_of,
+    owner_of,
+    peer_secrets,
+    providers_of,
+)
 from outlast.status.http import StatusPages
 from outlast.status.source import Source
 from outlast.status.view import Fallback, Frame
@@ -115,51 +111,26 @@ class Observing:
             clock,
             shared=database.kind != "sqlite",
         )
+        self._find_receipt = find_receipt
+        self._inward = inward
+        self._standing = standing
         self._gathering = Gathering()
         self._intake = Intake()
         self._intake.learn(target.component for target in self.targets)
-        self._find_receipt = find_receipt
-        self._inward = inward
-        self._poller = self._make_poller()
-        self._secrets = _peer_secrets(settings)
+        self._secrets = peer_secrets(settings)
         self._peers = PeerSender(settings, self._secrets, clock)
         self._prober = self._make_prober(inward)
+        self._poller = self._make_poller()
         self.reporting = Reporting()
         self.reports = self._make_reports(data)
-        self.operator = OperatorToken(
-            settings.resolve(wanted.operator_token_file)
-            if wanted.operator_token_file
-            else data / TOKEN_NAME,
-            make=not wanted.operator_token_file,
-        )
+        self.operator = operator_of(settings)
+        self.key, self._channels = key_and_channels(settings)
+        self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
+        self._subscriptions = self._make_subscriptions(database)
         self._api = ObservatoryApi(
             self.board, bus, self.casebook, self.watcher, clock, operator=self.operator
         )
-        self.key = notify_key.load_or_make(data)
-        self._channels = channels_of(settings, self.key)
-        self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
-        self._subscriptions = SubscriptionsApi(
-            database,
-            clock,
-            Offer(
-                key=self.key,
-                base=settings.base_url,
-                kinds=tuple(self._channels),
-                rules=Rules(private=wanted.private_webhooks, plain=wanted.private_webhooks),
-                trusted=networks(wanted.trusted_proxies),
-            ),
-            wake=self.notifier.wake,
-            operator=lambda request: self.operator.admits(request.headers.get("authorization", "")),
-        )
-        self._standing = standing
-        self._source = Source(
-            self.board,
-            lambda start_at, end_at: self.history.counts("day", start_at, end_at),
-            self.casebook,
-            clock,
-            fallbacks=self._fallbacks,
-            frame=self._frame,
-        )
+        self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
         self.watcher.wishes = Wishes(
             probe=self._prober.hurry,
@@ -285,6 +256,33 @@ class Observing:
             heard=inward.heard,
         )
 
+    def _make_subscriptions(self, database: Database) -> SubscriptionsApi:
+        wanted = self.settings.observatory
+        offer = Offer(
+            key=self.key,
+            base=self.settings.base_url,
+            kinds=tuple(self._channels),
+            rules=Rules(private=wanted.private_webhooks, plain=wanted.private_webhooks),
+            trusted=networks(wanted.trusted_proxies),
+        )
+        return SubscriptionsApi(
+            database,
+            self.clock,
+            offer,
+            wake=self.notifier.wake,
+            operator=lambda request: self.operator.admits(request.headers.get("authorization", "")),
+        )
+
+    def _make_source(self) -> Source:
+        return Source(
+            self.board,
+            lambda start_at, end_at: self.history.counts("day", start_at, end_at),
+            self.casebook,
+            self.clock,
+            fallbacks=self._fallbacks,
+            frame=self._frame,
+        )
+
     def _make_reports(self, data: Path) -> ReportEndpoint:
         models: dict[str, frozenset[str]] = {}
 
@@ -351,108 +349,6 @@ class _Reports:
         kind = (b"content-type", b"application/json")
         await send({"type": "http.response.start", "status": 404, "headers": [kind]})
         await send({"type": "http.response.body", "body": body})
-
-
-def providers_of(settings: Settings, targets: tuple[Target, ...]) -> tuple[str, ...]:
-    """Whom we watch: the owners of our upstreams, and those that the settings name."""
-    named = [Component.parse(target.component).provider for target in targets]
-    return tuple(dict.fromkeys([*map(owner_of, settings.observatory.providers), *named]))
-
-
-def owner_of(provider: str) -> str:
-    """A provider's name as components and feeds know it."""
-    return Component.parse(api_component(provider)).provider
-
-
-def expected(targets: tuple[Target, ...], settings: Settings) -> list[str]:
-    """Components that are shown from the start: surfaces, and our upstreams."""
-    surfaces = [Component.parse(target.component).whole.name for target in targets]
-    upstreams = [
-        f"outlast/upstream/{provider_name(name)}"
-        for name, upstream in settings.upstreams.items()
-        if upstream.kind is not Kind.LOCAL or settings.local.enabled
-    ]
-    return list(dict.fromkeys([*surfaces, *upstreams]))
-
-
-def feeds_of(settings: Settings, providers: tuple[str, ...]) -> list[Feed]:
-    """The feeds to read: of the providers that we watch, of the clouds beneath, and the
-    operator's own, which stand in for the built-in ones of the same provider."""
-    wanted = settings.observatory
-    own = [
-        Feed(
-            name=f"{provider}-own",
-            provider=provider,
-            urls=(url,),
-            usual_s=wanted.feed_every_s,
-        )
-        for provider, url in wanted.feed_urls.items()
-    ]
-    named = {feed.provider for feed in own}
-    built_in = [
-        msgspec.structs.replace(feed, usual_s=max(feed.usual_s, wanted.feed_every_s))
-        for feed in BUILT_IN
-        if feed.provider not in named
-        and (feed.provider in providers or (providers and feed.provider in CLOUDS))
-    ]
-    return [*own, *built_in]
-
-
-def channels_of(settings: Settings, key: bytes) -> dict[Kinds, Channel]:
-    """The ways on which notices can leave."""
-    base, mail = settings.base_url, settings.mail
-    private = settings.observatory.private_webhooks
-    rules = Rules(private=private, plain=private)
-    found: dict[Kinds, Channel] = {
-        Kinds.WEBHOOK: WebhookChannel(base, key, lambda: guarded_session(rules)),
-        Kinds.SLACK: SlackChannel(base, key, lambda: guarded_session(rules)),
-    }
-    if mail.host and mail.sender:
-        server = MailServer(
-            host=mail.host,
-            port=mail.port,
-            security=mail.security,
-            sender=mail.sender,
-            username=mail.username,
-            password=_password(settings),
-        )
-        found[Kinds.EMAIL] = MailChannel(server, base, key)
-    try:
-        found[Kinds.APPRISE] = channel_apprise.AppriseChannel(base, key)
-    except channel_apprise.AppriseMissing:
-        log.debug("apprise_not_installed")
-    return found
-
-
-def networks(
-    given: tuple[str, ...],
-) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    """Networks as they can be compared; what is none is said in the log and left out."""
-    found = []
-    for text in given:
-        try:
-            found.append(ipaddress.ip_network(text, strict=False))
-        except ValueError as error:
-            log.warning("trusted_proxy_is_no_network", given=text, reason=str(error))
-    return tuple(found)
-
-
-def _password(settings: Settings) -> str:
-    if not settings.mail.password_file:
-        return ""
-    try:
-        return settings.resolve(settings.mail.password_file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        log.warning("mail_password_not_read", reason=str(error))
-        return ""
-
-
-def _peer_secrets(settings: Settings) -> dict[str, bytes]:
-    try:
-        return secrets_of(settings)
-    except PeerProblem as problem:
-        log.warning("peers_not_used", reason=str(problem))
-        return {}
 
 
 async def _keep(work: Callable[[], Awaitable[None]]) -> None:
