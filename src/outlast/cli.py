@@ -41,7 +41,7 @@ COMMANDS = (
     (
         "replay",
         "outlast.commands.replay:replay",
-        "Play recorded or scripted evidence through the observatory again.",
+        "Play recorded or scripted evidence again.",
     ),
     ("receipts", "outlast.commands.receipts:app", "See what happened to each request."),
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
+import socket
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
+import uvicorn
 from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
@@ -31,6 +35,7 @@ from outlast.observatory.replaying import play
 from outlast.observatory.retelling import Line, Teller
 from outlast.observatory.watch import Said, Watch
 from outlast.observatory.words import Lang
+from outlast.status.stage import Stage
 
 _STYLES = {
     "headline": "bold",
@@ -47,7 +52,7 @@ _HEADS: dict[str, dict[str, str]] = {
 }
 
 
-def replay(
+def replay(  # noqa: PLR0913 - options that a person types
     file: Annotated[
         Path | None, Parameter(help="A script (TOML), a record (JSON lines), or a built-in's name.")
     ] = None,
@@ -65,10 +70,17 @@ def replay(
         Parameter(help="Write what the service has observed to this file, and play nothing."),
     ] = None,
     since: Annotated[str | None, Parameter(help="With --record: from then on.")] = None,
+    serve: Annotated[
+        bool, Parameter(help="Show it as a status page in the browser, on 127.0.0.1.")
+    ] = False,
+    speed: Annotated[
+        float, Parameter(help="With --serve: how many times faster than it was.")
+    ] = 60.0,
+    port: Annotated[int, Parameter(help="With --serve: the port; 0 takes any.")] = 8410,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Play recorded or scripted evidence through the observatory again.
+    """Play recorded or scripted evidence again.
 
     The same deciders as in the service, on a clock that is told the time:
     each update, status, forecast and claim as it would have been said, and at
@@ -77,6 +89,7 @@ def replay(
     service's own observations and notices as a file that can be played.
 
     Example: outlast replay 2026-03-02 --until 12:30
+    Example: outlast replay 2026-03-02 --serve --speed 60
     Example: outlast replay --record today.jsonl --since 2026-11-25T08:00
     """
     if record is not None:
@@ -91,6 +104,9 @@ def replay(
         return
     try:
         rehearsal = open_rehearsal(file)
+        if serve:
+            _serve(rehearsal, until, speed, port)
+            return
         _show(rehearsal, lang or language_of(environment()), until, json=json)
     except BadRehearsal as error:
         raise CommandFailed(str(error), EXIT_PROBLEM) from error
@@ -120,6 +136,39 @@ def _show(rehearsal: Rehearsal, lang: Lang, until: str | None, *, json: bool) ->
         return
     out.head("summary", end_at)
     out.say(teller.summary(end_at))
+
+
+def _serve(rehearsal: Rehearsal, until: str | None, speed: float, port: int) -> None:
+    """Play it as a page; Ctrl-C ends it."""
+    watch = Watch()
+    until_at = None if until is None else moment(until, rehearsal.start_at)
+    found = moments(rehearsal, watch)
+    if until_at is not None:
+        found = takewhile(lambda pair: pair[0] <= until_at, found)
+    stage = Stage(watch, found, speed)
+    try:
+        asyncio.run(_serving(stage, rehearsal.title, speed, port))
+    except KeyboardInterrupt:
+        return
+    except OSError as error:
+        raise CommandFailed(
+            f"Port {port} cannot be used: {error.strerror}. Take another one: --port.", EXIT_PROBLEM
+        ) from error
+
+
+async def _serving(stage: Stage, title: str, speed: float, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)) as listener:
+        at = f"http://127.0.0.1:{listener.getsockname()[1]}/status"
+        say(f"{title}, {speed:g} times faster: {at}", "Ctrl-C ends it.")
+        settings = uvicorn.Config(
+            stage.app(), log_config=None, access_log=False, lifespan="off", ws="none"
+        )
+        playing = asyncio.create_task(stage.run())
+        try:
+            await uvicorn.Server(settings).serve(sockets=[listener])
+        finally:
+            playing.cancel()
+            await asyncio.gather(playing, return_exceptions=True)
 
 
 def moments(rehearsal: Rehearsal, watch: Watch) -> Iterator[tuple[float, Said]]:
