@@ -324,11 +324,18 @@ class Exchange:
             self._plan.whole_limit_bytes,
             self._plan.prompt_tokens,
         )
+        leg.passing = self._passes(prepared)
         timeouts = self._plan.timeouts[candidate.upstream]
         racer = Racer(number, prepared, leg, timeouts, self._gaps(candidate), now)
         self._racers[number] = racer
         self._record.open(prepared)
         return [OpenAttempt(number, candidate, prepared), SetTimer("watch", self._due())]
+
+    def _passes(self, prepared: Prepared) -> bool:
+        """Whether an answer's frames reach the client as they are, nothing between them."""
+        through = prepared.same_format and self._asked.stream and not self._asked.notice
+        plain = getattr(prepared.reader, "plain_pieces", False) and not prepared.stops
+        return through and plain and self._going_on is None
 
     # -- going on after a break in sight of the client ------------------------------------------
 

@@ -23,6 +23,7 @@ import re
 
 import msgspec
 
+from outlast.gateway.skimming import Run
 from outlast.wire.stream import (
     AnswerEvent,
     ArgsDelta,
@@ -124,6 +125,45 @@ class Holder:
             return self._release(len(self._held) if self._word_at is None else self._word_at)
         # Something that is held begins: the text before it is complete.
         return self._release(waiting) if free else []
+
+    @property
+    def flowing(self) -> bool:
+        """Whether text passes through now, and nothing waits but the piece of a word at its end."""
+        return (
+            self.committed
+            and self._open is not None
+            and self._open.kind == "text"
+            and not (self.stopped or self.ended or self._call_hidden)
+            and self._torn is None
+            and (self._word_at == 0 if self._held else self._word_at is None)
+        )
+
+    def feed_run(self, index: int, run: Run, data: bytes) -> list[Unit]:
+        """As `feed` for each of these pieces of the open text, while `flowing`: what goes out at
+        once is one unit. Raises HoldLimit.
+        """
+        texts, ends = run.texts, run.ends
+        at = len(texts)
+        if self._policy.hold_words and joined(texts[-1][-1]):
+            at -= 1
+            while at and joined(texts[at - 1][-1]) and joined(texts[at][0]):
+                at -= 1
+            if not at and self._held and joined(self._last_char) and joined(texts[0][0]):
+                at = -1  # the word that waits goes on through all of them
+        self._last_char = texts[-1][-1]
+        released: list[Unit] = []
+        if at >= 0:
+            released, self._held, self._held_bytes = self._held, [], 0
+        if at > 0:
+            said: list[AnswerEvent] = [TextDelta(index, "".join(texts[:at]))]
+            released = [*released, Unit(data[: ends[at - 1]], said)]
+        for number in range(max(at, 0), len(texts)):
+            start = ends[number - 1] if number else 0
+            self._keep(Unit(data[start : ends[number]], [TextDelta(index, texts[number])]))
+        self._word_at = 0 if self._held else None
+        if released:
+            self.mid_word = False
+        return released
 
     def flush(self) -> list[Unit]:
         """Return what waits for the end of a word only: it has waited long enough."""

@@ -11,6 +11,7 @@ import msgspec
 
 from outlast.gateway.asked import Prepared
 from outlast.gateway.holding import Holder, HoldLimit, HoldPolicy, TornToolCall, Unit
+from outlast.gateway.skimming import FRAME_LIMIT_BYTES, Template
 from outlast.nouns import Scope, Tokens
 from outlast.outcome import Fault, Verdict, classify_fault, classify_status, retry_after_s
 from outlast.wire.canon import JSON
@@ -26,6 +27,7 @@ from outlast.wire.stream import (
     End,
     Failed,
     MalformedFrame,
+    Ping,
     SignatureDelta,
     Start,
     Stop,
@@ -34,6 +36,8 @@ from outlast.wire.stream import (
 )
 
 ERROR_BODY_LIMIT_BYTES = 256 << 10
+MISSES_MAX = 4
+"""After so many pieces in a row that looked unlike the one before, it is not tried again."""
 
 
 class Broken(Exception):
@@ -73,6 +77,13 @@ class Leg:
         self._body = bytearray()
         self._whole_limit_bytes = whole_limit_bytes
         self._said_chars: list[str] = []
+        self.passing = False
+        """Whether what is released goes to the client byte for byte, and pieces of text may be
+        read many at once: set by the exchange."""
+        self._piece: tuple[bytes, TextDelta] | None = None
+        """The last frame that said one piece of text, while `passing`."""
+        self._misses = 0
+        self._template: Template | None = None
         self._signature = ""
         self.signed: list[str] = []
         """Signatures of whole blocks, and the data of redacted ones."""
@@ -129,20 +140,61 @@ class Leg:
         if not self.streaming:
             self._collect(data)
             return []
-        try:
-            frames = self._parser.feed(data)
-        except EndlessEvent as error:
-            raise broke("oversize", str(error)) from error
         released: list[Unit] = []
-        for frame in frames:
-            if self.ended:
-                break
+        while data and not self._holder.ended:
+            if self._piece is not None and self._holder.flowing:
+                units, data = self._skim(data)
+                released += units
+            portion, data = self._portion(data)
             try:
-                released += self._take(frame.raw, self._events_of(frame))
-            except Broken as broken:
-                broken.units = released
-                raise
+                frames = self._parser.feed(portion)
+            except EndlessEvent as error:
+                raise broke("oversize", str(error)) from error
+            for frame in frames:
+                if self.ended:
+                    break
+                try:
+                    events = self._events_of(frame)
+                    released += self._take(frame.raw, events)
+                except Broken as broken:
+                    broken.units = released
+                    raise
+                self._remember(frame.raw, events)
         return released
+
+    def _portion(self, data: bytes) -> tuple[bytes, bytes]:
+        """Return what to read in full, and the rest: one frame where the next may be skimmed."""
+        if self.passing and self._misses < MISSES_MAX:
+            end = data.find(b"\n\n") + 2
+            if 1 < end < len(data):
+                return data[:end], data[end:]
+        return data, b""
+
+    def _remember(self, raw: bytes, events: list[AnswerEvent]) -> None:
+        """Keep a frame that said one piece of text: the next ones may look like it."""
+        if not self.passing or not events or isinstance(events[0], Ping):
+            return
+        piece = events[0] if len(events) == 1 else None
+        self._piece = (raw, piece) if isinstance(piece, TextDelta) else None
+        self._template = None
+
+    def _skim(self, data: bytes) -> tuple[list[Unit], bytes]:
+        """Read the pieces of text at the head of a chunk all at once; return the rest."""
+        assert self._piece is not None
+        raw, piece = self._piece
+        if self._template is None:
+            self._template = Template.of(raw, piece.text)
+        whole = self._parser.lend(data, FRAME_LIMIT_BYTES) if self._template is not None else None
+        if self._template is None or whole is None:
+            self._misses += 1
+            return [], data
+        run = self._template.run(whole)
+        if run is None:
+            self._misses += 1
+            return [], whole
+        self._misses = 0
+        self._said_chars += run.texts
+        return self._holder.feed_run(piece.index, run, whole), whole[run.ends[-1] :]
 
     def flush(self) -> list[Unit]:
         """Return what waits for the end of a word only."""

@@ -50,6 +50,18 @@ class SSEParser:
         """What has arrived of an unfinished event."""
         return bytes(self._buffer)
 
+    def lend(self, data: bytes, limit_bytes: int) -> bytes | None:
+        """Return what waits here and `data` after it, for somebody who reads it otherwise; what
+        that one leaves is fed again. None, and nothing changes, where more waits than the limit.
+        """
+        if self._first or len(self._buffer) > limit_bytes:
+            return None
+        if self._buffer:
+            data = bytes(self._buffer) + data
+            self._buffer.clear()
+        self._searched = 0
+        return data
+
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events that `data` completes, in order.
 

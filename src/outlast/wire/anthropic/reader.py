@@ -154,6 +154,9 @@ _KINDS: dict[str, BlockKind] = {
 class Reader:
     """Watches one stream. `feed` is called once per frame, on every request."""
 
+    plain_pieces = True
+    """A piece of text that goes on with an open block changes nothing here."""
+
     def __init__(self) -> None:
         self._tokens: Tokens | None = None
         self._started = False

@@ -82,6 +82,9 @@ class _Piece:
 class Reader:
     """Watches one upstream's stream. Choices other than the first are not looked into."""
 
+    plain_pieces = True
+    """A piece of text that goes on with an open block changes nothing here."""
+
     def __init__(self) -> None:
         self._id = ""
         self._salt = ""

@@ -1,0 +1,96 @@
+"""Runs of text in a stream, read all at once where each frame only says the next piece. Pure.
+
+The frames of one text differ in nothing but the text. Once one of them was read in full and meant
+one piece of text, a frame with the same bytes around another JSON string means that string: the
+place is a value of the same object, and nothing else in the frame changed. So a read that brings a
+hundred of them is cut at the bytes between the texts, and the texts are decoded together. What
+does not fit to the last byte is read in full, as ever. tests/gateway/test_skimming.py compares
+both ways.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+FRAME_LIMIT_BYTES = 4096
+"""Longer frames are no pieces of text as models send them."""
+
+_ALL = msgspec.json.Decoder(list[str])
+_ONE = msgspec.json.Decoder(str)
+_END = b"\n\n"
+
+
+class Run(msgspec.Struct, frozen=True):
+    """`texts`: none of them empty. `ends`: where in the bytes each one's frame ends."""
+
+    texts: list[str]
+    ends: list[int]
+
+
+class Template:
+    """What stands around the text in each frame."""
+
+    __slots__ = ("_after", "_before", "_between")
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self._before = before
+        self._after = after
+        self._between = after + before
+
+    @classmethod
+    def of(cls, raw: bytes, text: str) -> Template | None:
+        """Return the template of a frame that meant this piece of text and nothing else.
+
+        None where the text's place is not certain: it, or something that could spell it, stands in
+        the frame twice.
+        """
+        if len(raw) > FRAME_LIMIT_BYTES or not raw.endswith(_END) or b"\r" in raw:
+            return None
+        said = msgspec.json.encode(text)
+        if raw.count(said) != 1:
+            return None
+        before, _, after = raw.partition(said)
+        if b"\\" in before or b"\\" in after or after.count(_END) != 1 or _END in before:
+            return None
+        return cls(before + b'"', b'"' + after)
+
+    def run(self, data: bytes) -> Run | None:
+        """Return the whole frames of this shape at the head of `data`; None where there is none,
+        or where one of them cannot be read so.
+        """
+        before, after = self._before, self._after
+        if not data.startswith(before):
+            return None
+        parts = data[len(before) :].split(self._between)
+        last, found, _ = parts[-1].partition(after)
+        if found:
+            parts[-1] = last
+        elif len(parts) == 1:
+            return None
+        else:
+            parts.pop()
+        texts = _texts(parts)
+        if texts is None:
+            return None
+        ends: list[int] = []
+        at = 0
+        frame = len(self._between)
+        for part in parts:
+            at += frame + len(part)
+            ends.append(at)
+        return Run(texts, ends)
+
+
+def _texts(parts: list[bytes]) -> list[str] | None:
+    """Return what these insides of JSON strings say; None where one of them is none, or empty."""
+    inside = b'","'.join(parts)
+    if b"\n" in inside or b"\r" in inside:
+        return None
+    try:
+        if b"\\" not in inside and inside.count(b'"') == 2 * (len(parts) - 1):
+            texts = _ALL.decode(b'["%b"]' % inside)
+        else:
+            texts = [_ONE.decode(b'"%b"' % part) for part in parts]
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return texts if all(texts) else None
