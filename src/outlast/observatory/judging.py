@@ -26,7 +26,8 @@ MAJOR_SHARE = 0.5
 PARTIAL_SHARE = 0.1
 """Error shares from which an outage is partial, or major. Ours: vendors state none."""
 STEP_DOWN = 0.75
-HEALTHY_SHARE = 0.05
+HEALTHY_SHARE = PARTIAL_SHARE
+"""What surely fails less often than that works for us."""
 ENOUGH = 10
 """Tries in the window from which a share says something."""
 LAG_S = 10 * 60.0
@@ -73,6 +74,7 @@ class Before(msgspec.Struct, frozen=True):
     """Since when no test of ours has fired; 0: it does, or was never asked."""
     failed_at: float = 0.0
     """When a try of ours, or of another vantage point, failed last."""
+    contradiction: str = ""
 
 
 def judge(
@@ -88,7 +90,7 @@ def judge(
     groups = {GROUPS[kind] for kind, reading in readings.items() if reading.fired}
     suspicion = _suspicion(groups, probability, before.suspicion)
     share = _own_share(readings)
-    status = _status(suspicion, groups, share, vendor, before.status)
+    status = _status(suspicion, groups, share, vendor, before)
     same = status is before.status and suspicion is before.suspicion
     return ComponentState(
         component=component,
@@ -152,22 +154,34 @@ def _own_share(readings: Mapping[str, Reading]) -> Share:
     return share_of(sum(one.failures for one in own), sum(one.total for one in own))
 
 
-def _graded(share: float, before: Status) -> Status:
-    """How bad a share of failures is; a step down takes a quarter less, so that nothing flaps."""
+def _graded(share: Share, before: Status) -> Status:
+    """How bad a share of failures is; a step down takes a quarter less, so that nothing flaps, and
+    a step up an interval that is hardly below the bound, so that a few tries claim little."""
     for status, least in ((Status.MAJOR, MAJOR_SHARE), (Status.PARTIAL, PARTIAL_SHARE)):
-        if share >= (least * STEP_DOWN if before.rank >= status.rank else least):
+        lower = least * STEP_DOWN
+        if before.rank >= status.rank:
+            if share[0] >= lower:
+                return status
+        elif share[0] >= least and share[1] >= lower:
             return status
     return Status.DEGRADED
 
 
+def _works(share: Share, before: Before) -> bool:
+    """Whether it surely works for us, for the most part; what did, does until that is in doubt."""
+    did = before.contradiction == "vendor_says_down" or before.status is Status.DEGRADED
+    most = 2 * HEALTHY_SHARE if did and share[0] < HEALTHY_SHARE / 4 else HEALTHY_SHARE
+    return share[3] >= ENOUGH and share[2] < most
+
+
 def _status(
-    suspicion: Suspicion, groups: set[str], share: Share, vendor: Vendor, before: Status
+    suspicion: Suspicion, groups: set[str], share: Share, vendor: Vendor, before: Before
 ) -> Status:
     if suspicion is Suspicion.NONE:
         return Status.MAINTENANCE if vendor.maintenance else Status.OPERATIONAL
     if "own" in groups:
-        return _graded(share[0], before)
-    if share[3] >= ENOUGH and share[2] < HEALTHY_SHARE:
+        return _graded(share, before.status)
+    if _works(share, before):
         return Status.DEGRADED  # it works for us: not for everybody, some say
     if "vendor" in groups and vendor.status is not None and vendor.status.rank:
         return vendor.status
@@ -201,7 +215,7 @@ def _contradiction(
         after = before.failed_at > vendor.since_at and now - before.failed_at <= STILL_S
         if after and (vendor.since_at >= since or now - since >= LAG_S):
             return "vendor_says_fine"
-    fine = share[3] >= ENOUGH and share[2] < HEALTHY_SHARE
+    fine = _works(share, before)
     quiet = bool(before.quiet_at) and now - before.quiet_at >= LAG_S
     if vendor.declared and fine and quiet and not ours and now - vendor.since_at >= LAG_S:
         return "vendor_says_down"

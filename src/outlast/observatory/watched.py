@@ -231,6 +231,7 @@ class Watched:
                 self.state.since_at,
                 self._quiet_at,
                 self._failed_at,
+                self.state.contradiction,
             )
         if self._own.suspicion(now) is not None:
             self._quiet_at = 0.0

@@ -46,7 +46,9 @@ class Reader:
             found: JSON = await answer.json()
             return found
 
-    async def post(self, path: str, body: JSON, status: int = 200, **headers: str) -> JSON:
+    async def post(
+        self, path: str, body: JSON, status: int = 200, headers: dict[str, str] | None = None
+    ) -> JSON:
         url = self.running.url + path
         async with self.session.post(url, json=body, headers=headers) as answer:
             assert answer.status == status, await answer.text()
@@ -167,24 +169,26 @@ async def test_what_operators_do_is_written_down_and_needs_their_token(tmp_path:
         path = f"/api/incidents/{incident['id']}"
         note = {"kind": "annotate", "text": {"en": "We moved to OpenAI."}}
         await reader.post(f"{path}/actions", note, 401)
-        await reader.post(f"{path}/actions", note, 401, authorization="Bearer wrong-token-1234")
+        await reader.post(
+            f"{path}/actions", note, 401, {"authorization": "Bearer wrong-token-1234"}
+        )
         operator = {"authorization": f"Bearer {reader.token}", "outlast-operator": "ana"}
-        done = await reader.post(f"{path}/actions", note, **operator)
+        done = await reader.post(f"{path}/actions", note, headers=operator)
         assert (done["updates"][-1]["by"], done["updates"][-1]["kind"]) == ("ana", "annotated")
         wrong = {"kind": "confirm_cause", "text": {"en": "x"}, "cause": "magic"}
-        refused = await reader.post(f"{path}/actions", wrong, 400, **operator)
+        refused = await reader.post(f"{path}/actions", wrong, 400, operator)
         assert "cause is one of" in refused["error"]["message"]
         right = {"kind": "confirm_cause", "text": {"en": "A deploy."}, "cause": "deploy"}
-        assert (await reader.post(f"{path}/actions", right, **operator))["cause"] == "deploy"
+        assert (await reader.post(f"{path}/actions", right, headers=operator))["cause"] == "deploy"
         claim = {"kind": "cause", "text": {"en": "People left ChatGPT."}, "sources": ["press"]}
-        entered = await reader.post(f"{path}/claims", claim, 201, **operator)
+        entered = await reader.post(f"{path}/claims", claim, 201, operator)
         assert entered["state"] == "unconfirmed"
         shown = await reader.get(path)
         assert [c["text"]["fr"] for c in shown["claims"]] == ["People left ChatGPT."]
         assert shown["components"] == incident["components"]  # a claim moves nothing
         judged = {"state": "refuted", "reason": "The vendor says otherwise."}
         url = f"/api/claims/{entered['id']}/state"
-        assert (await reader.post(url, judged, **operator))["state"] == "refuted"
+        assert (await reader.post(url, judged, headers=operator))["state"] == "refuted"
         async with reader.session.get(
             reader.running.url + "/api/audit", headers=operator
         ) as answer:
@@ -203,7 +207,7 @@ async def test_after_a_restart_everything_is_there_and_goes_on(tmp_path: Path) -
         before = await failing(reader)
         claim = {"kind": "cause", "text": {"en": "A rumour."}, "sources": ["press"]}
         operator = {"authorization": f"Bearer {reader.token}"}
-        await reader.post(f"/api/incidents/{before['id']}/claims", claim, 201, **operator)
+        await reader.post(f"/api/incidents/{before['id']}/claims", claim, 201, operator)
         token = reader.token
     async with open_house(chosen) as reader:
         assert reader.token == token
@@ -251,7 +255,7 @@ async def test_bad_questions_get_sentences(tmp_path: Path) -> None:
             "/api/incidents/inc_none/actions",
             {"kind": "annotate", "text": {"en": "x"}},
             400,
-            **operator,
+            operator,
         )
         assert "no such incident" in gone["error"]["message"]
 
