@@ -23,6 +23,7 @@ import msgspec
 
 from bench.observatory import crowd_data
 from bench.observatory.crowd_data import BIN_S, EVENT_BIN_S, Official, Series
+from bench.observatory.result import Chart, Figure, Line, Result, Table
 from outlast.observatory.baseline import COLD_S, DAY_S, Baseline
 from outlast.observatory.crowd import CALM_S, MONTH_S, CrowdSettings, new_stream
 
@@ -34,39 +35,6 @@ BUSY_MOST = 2.0
 NULL_MINUTES = 1_000_000
 NULL_STREAMS = tuple((phi, mean) for phi in (1.0, 2.0, 3.0, 4.0) for mean in (0.1, 1.5))
 """(variance / mean, mean reports a minute)."""
-
-
-class Figure(msgspec.Struct, frozen=True):
-    """A figure that has a bar: it holds between `low` and `high`."""
-
-    name: str
-    value: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def holds(self) -> bool:
-        return self.low <= self.value <= self.high
-
-
-class Table(msgspec.Struct, frozen=True):
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-class Result(msgspec.Struct, frozen=True):
-    """`points`: GitHub's alarms as (at, reports in its bin, 1 if it matches)."""
-
-    figures: tuple[Figure, ...]
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-    points: tuple[tuple[float, float, int], ...] = ()
-
-    @property
-    def holds(self) -> bool:
-        return bool(self.figures) and all(figure.holds for figure in self.figures)
 
 
 class Span(msgspec.Struct, frozen=True):
@@ -96,7 +64,7 @@ def run(data: Path, since: float | None = None) -> Result:
     series, files = crowd_data.counts(data)
     notes = [f"{sum(map(len, series.values()))} bins of {', '.join(files) or 'no file'}"]
     figures, tables = [], []
-    points: tuple[tuple[float, float, int], ...] = ()
+    charts: tuple[Chart, ...] = ()
     if SERVICE in series:
         incidents = crowd_data.official(data)
         counts = series[SERVICE]
@@ -107,7 +75,7 @@ def run(data: Path, since: float | None = None) -> Result:
         figures += _official_figures(ours, rules[RULES[0]], scored)
         tables.append(_rules_table(ours, rules, len(scored)))
         tables.append(_severity_table(ours, scored, counts))
-        points = tuple((at, counts[int(at)], int(matches(at, incidents))) for at in ours.alarms)
+        charts = (_alarm_chart(ours, counts, incidents, span),)
         notes.append(f"{SERVICE}: {span.months:.1f} months scored; {_delays(ours)}")
     else:
         notes.append(f"no counts of {SERVICE}: crowd/outagereport_counts*.csv[.gz] is absent")
@@ -115,7 +83,37 @@ def run(data: Path, since: float | None = None) -> Result:
     figures += found
     tables += [table, _events_table(data)]
     figures.append(null_figure())
-    return Result(tuple(figures), tuple(tables), tuple(notes), points)
+    return Result(tuple(figures), tuple(tables), tuple(notes), charts)
+
+
+def _alarm_chart(ours: Score, counts: Series, incidents: Sequence[Official], span: Span) -> Chart:
+    """Alarms by day and by how many reported, matched or not."""
+
+    def days(at: float) -> float:
+        return (at - span.start_at) / DAY_S
+
+    matched = [at for at in ours.alarms if matches(at, incidents)]
+    others = [at for at in ours.alarms if at not in matched]
+    most = max((counts[int(at)] for at in ours.alarms), default=1.0)
+    return Chart(
+        name="crowd",
+        title="GitHub: alarms from people's reports",
+        x="days since the first that is scored",
+        y="reports in 20 minutes",
+        lines=(
+            Line("with an official incident", _dots(matched, counts, days), dots=True),
+            Line("without one", _dots(others, counts, days), dots=True),
+        ),
+        low=(0.0, 0.0),
+        high=(max(1.0, days(span.end_at)), most * 1.1),
+        words=f"{len(matched)} alarms match an official incident, {len(others)} do not.",
+    )
+
+
+def _dots(
+    alarms: Sequence[float], counts: Series, days: Callable[[float], float]
+) -> tuple[tuple[float, float], ...]:
+    return tuple((days(at), counts[int(at)]) for at in alarms)
 
 
 # Detectors over a series

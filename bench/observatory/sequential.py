@@ -15,11 +15,12 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from bench.observatory.crowd import Figure, Result, Table
+from bench.observatory.result import Chart, Figure, Line, Result, Table
 from outlast.observatory.sequential import ErrorStream
 
 QUIET, FAILING = 0.01, 0.25
@@ -84,8 +85,29 @@ def run(data: Path, since: float | None = None) -> Result:
     notes = (
         f"traffic alone cannot reach {WITHIN:.0f} requests: its least possible median is {bound}",
     )
-    points = tuple((float(value), helped.count(value) / TRIALS, 1) for value in sorted(set(helped)))
-    return Result(figures, (Table("1 % to 25 % failures", head, rows),), notes, points)
+    return Result(
+        figures, (Table("1 % to 25 % failures", head, rows),), notes, (_chart(alone, helped),)
+    )
+
+
+def _chart(alone: Sequence[float], helped: Sequence[float]) -> Chart:
+    """Share of runs in which it was suspected within so many requests."""
+
+    def share(found: Sequence[float]) -> tuple[tuple[float, float], ...]:
+        return tuple((float(n), sum(one <= n for one in found) / len(found)) for n in range(61))
+
+    return Chart(
+        name="sequential",
+        title="From 1 % to 25 % failures: suspected after how many requests",
+        x="requests after the change",
+        y="share of runs",
+        lines=(Line("with probes at once", share(helped)), Line("traffic alone", share(alone))),
+        low=(0.0, 0.0),
+        high=(60.0, 1.0),
+        levels=((0.5, "half"),),
+        moments=((WITHIN, "asked"),),
+        words="How soon failures become a suspicion, with and without probes.",
+    )
 
 
 def least_median(p0: float, p1: float, per_alarm: int) -> int:

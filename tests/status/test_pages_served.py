@@ -11,7 +11,12 @@ from outlast.store.database import DatabaseUnavailable
 from tests.observatory.service.test_service import Reader, failing, house, open_house
 
 
-async def page(reader: Reader, path: str = "/status", status: int = 200, **headers: str) -> str:
+async def page(
+    reader: Reader,
+    path: str = "/status",
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+) -> str:
     url = reader.running.url + path
     async with reader.session.get(url, headers=headers, allow_redirects=False) as answer:
         assert answer.status == status
@@ -26,9 +31,11 @@ async def test_it_speaks_the_reader_s_language(tmp_path: Path) -> None:
         await reader.look()
         assert '<html lang="en">' in await page(reader)
         french = {"accept-language": "de, fr-CA;q=0.8, en;q=0.5"}
-        assert '<html lang="fr">' in await page(reader, **french)
-        assert '<html lang="en">' in await page(reader, "/status?lang=en", **french)
-        assert '<html lang="en">' in await page(reader, **{"accept-language": "de;q=x, ;;, zz"})
+        assert '<html lang="fr">' in await page(reader, headers=french)
+        assert '<html lang="en">' in await page(reader, "/status?lang=en", headers=french)
+        assert '<html lang="en">' in await page(
+            reader, headers={"accept-language": "de;q=x, ;;, zz"}
+        )
 
 
 async def test_it_can_be_cached_and_asked_whether_it_changed(tmp_path: Path) -> None:
@@ -76,6 +83,30 @@ async def test_every_field_of_the_page_s_form_is_one_that_reports_take(tmp_path:
         assert form is not None
         names = set(re.findall(r'name="(\w+)"', form[0]))
         assert names == {"provider", "surface", "works", "next"}
+
+
+async def test_programs_read_statuspage_feeds_badges_and_the_description(tmp_path: Path) -> None:
+    async with open_house(house(tmp_path)) as reader:
+        await failing(reader)
+        for path, kind in [
+            ("/api/v2/summary.json", "application/json"),
+            ("/api/v2/incidents/unresolved.json", "application/json"),
+            ("/status/feed.atom?lang=fr", "application/atom+xml"),
+            ("/status/feed.json", "application/feed+json"),
+            ("/status/badge.svg?component=anthropic/api", "image/svg+xml"),
+            ("/status/widget.js", "text/javascript"),
+            ("/status/widget", "text/html"),
+            ("/api/openapi.json", "application/json"),
+            ("/llms.txt", "text/plain"),
+        ]:
+            async with reader.session.get(reader.running.url + path) as answer:
+                assert answer.status == 200, path
+                assert answer.content_type == kind
+                assert answer.headers["access-control-allow-origin"] == "*"
+                assert len(await answer.read()) > 20
+        summary = await reader.get("/api/v2/summary.json")
+        assert [one["status"] for one in summary["incidents"]] == ["investigating"]
+        await reader.get("/api/v2/nothing.json", 404)
 
 
 async def test_pages_of_providers_incidents_and_what_is_not_there(tmp_path: Path) -> None:

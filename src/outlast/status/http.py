@@ -21,6 +21,7 @@ from outlast.nouns import Incident
 from outlast.observatory.board import Board
 from outlast.observatory.http import Past
 from outlast.observatory.words import LANGS, Lang
+from outlast.status import machines
 from outlast.status.page import Page, Renderer
 from outlast.status.source import Source
 from outlast.status.view import Shown, Snapshot
@@ -32,6 +33,8 @@ log = structlog.get_logger(__name__)
 AGE_S = 15.0
 PAGES_MAX = 500
 PATH_LIMIT = 120
+ASKED = ("component", "provider", "lang", "scope")
+"""Parts of a query that programs' documents look at."""
 CACHE = "public, max-age=10, stale-while-revalidate=60, stale-if-error=86400"
 
 
@@ -54,6 +57,9 @@ class StatusPages:
         self._clock = clock
         self._renderer = Renderer()
         self._pages: OrderedDict[tuple[str, str, Lang], Kept] = OrderedDict()
+        self._documents: OrderedDict[str, tuple[tuple[int, int], float, machines.Answer]] = (
+            OrderedDict()
+        )
         self._snapshot: tuple[tuple[int, int], float, Snapshot] | None = None
         self._headers = {
             "content-type": "text/html; charset=utf-8",
@@ -71,6 +77,9 @@ class StatusPages:
             Route("/status", self.page, methods=["GET", "HEAD"]),
             Route("/status/", self.home, methods=["GET", "HEAD"]),
             Route("/status/{path:path}", self.page, methods=["GET", "HEAD"]),
+            Route("/api/v2/{path:path}", self.machines, methods=["GET", "HEAD", "OPTIONS"]),
+            Route("/api/openapi.json", self.machines, methods=["GET", "HEAD", "OPTIONS"]),
+            Route("/llms.txt", self.machines, methods=["GET", "HEAD"]),
         ]
 
     async def home(self, _: Request) -> Response:
@@ -78,6 +87,9 @@ class StatusPages:
 
     async def page(self, request: Request) -> Response:
         path = request.path_params.get("path", "")[:PATH_LIMIT]
+        found = self._for_programs(request)
+        if found is not None:
+            return found
         lang = language(request)
         reported = request.query_params.get("reported", "")
         month = request.query_params.get("month", "")[:7] if path == "history" else ""
@@ -88,6 +100,39 @@ class StatusPages:
             return Response(made.body, 200 if made.found else 404, headers=headers)
         kept = await self._kept(path, month, lang)
         return self._answer(request, kept, lang)
+
+    async def machines(self, request: Request) -> Response:
+        """Statuspage's JSON, our own API's description, and a page for language models."""
+        found = self._for_programs(request)
+        assert found is not None  # these paths always have an answer
+        return found
+
+    def _for_programs(self, request: Request) -> Response | None:
+        """What programs read at this path; None where people do."""
+        path = request.url.path
+        query = {name: request.query_params.get(name, "")[:PATH_LIMIT] for name in ASKED}
+        key, version, now = f"{path}?{query}", self._version(), self._clock.wall()
+        kept = self._documents.get(key)
+        if kept is None or kept[0] != version or now - kept[1] >= AGE_S:
+            made = machines.answer(self.snapshot(), path, query)
+            if made is None:
+                return None
+            kept = (version, now, made)
+            self._documents[key] = kept
+            self._documents.move_to_end(key)
+            if len(self._documents) > PAGES_MAX:
+                self._documents.popitem(last=False)
+        made = kept[2]
+        headers = {
+            **machines.OPEN_HEADERS,
+            "content-type": made.media_type,
+            "content-security-policy": made.policy,
+            "cache-control": CACHE,
+            "etag": _etag(made.body),
+        }
+        if made.found and headers["etag"] in request.headers.get("if-none-match", ""):
+            return Response(None, 304, headers=headers)
+        return Response(made.body, 200 if made.found else 404, headers=headers)
 
     def snapshot(self) -> Snapshot:
         """What may be shown now; made once for everything that is rendered of it."""
@@ -162,8 +207,12 @@ def language(request: Request) -> Lang:
     return best[1]
 
 
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
+
+
 def _keep(made: Page, version: tuple[int, int], now: float) -> Kept:
-    etag = f'"{hashlib.sha256(made.body).hexdigest()[:24]}"'
+    etag = _etag(made.body)
     return Kept(
         version,
         now,

@@ -63,7 +63,7 @@ def test_each_outcome_is_about_whom_it_should_be(
         assert (found.outcome, found.id, found.evidence) == (outcome, "req_1/0", "seen")
 
 
-@pytest.mark.parametrize("outcome", set(Outcome) - NOTHING)
+@pytest.mark.parametrize("outcome", sorted(set(Outcome) - NOTHING))
 def test_the_embedded_model_is_ours_however_it_ends(outcome: Outcome) -> None:
     found = Intake().from_attempt(attempt(outcome, Scope.MODEL), LOCAL)
     assert found is not None
