@@ -28,6 +28,8 @@ PARTIAL_SHARE = 0.1
 STEP_DOWN = 0.75
 HEALTHY_SHARE = PARTIAL_SHARE
 """What surely fails less often than that works for us."""
+USUAL_SHARE = 0.03
+"""What failed more often than that in the last minutes is not fine again."""
 ENOUGH = 10
 """Tries in the window from which a share says something."""
 LAG_S = 10 * 60.0
@@ -88,8 +90,8 @@ def judge(
     parts = parts_of(readings)
     probability = fusion.probability(parts.log_odds)
     groups = {GROUPS[kind] for kind, reading in readings.items() if reading.fired}
-    suspicion = _suspicion(groups, probability, before.suspicion)
     share = _own_share(readings)
+    suspicion = _suspicion(groups, probability, share, before.suspicion)
     status = _status(suspicion, groups, share, vendor, before)
     same = status is before.status and suspicion is before.suspicion
     return ComponentState(
@@ -122,10 +124,10 @@ def parts_of(readings: Mapping[str, Reading]) -> fusion.Parts:
     )
 
 
-def _suspicion(groups: set[str], probability: float, before: Suspicion) -> Suspicion:
+def _suspicion(groups: set[str], probability: float, share: Share, before: Suspicion) -> Suspicion:
     if not groups:
         # Its test says that it is well again; the figures have to say so too.
-        lasts = before is not Suspicion.NONE and probability >= STAYS_P
+        lasts = before is not Suspicion.NONE and (probability >= STAYS_P or share[0] > USUAL_SHARE)
         return Suspicion.S_DOWN if lasts else Suspicion.NONE
     if len(groups) > 1 and probability >= CONFIRMED_P:
         return Suspicion.O_DOWN
