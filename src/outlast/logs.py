@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -35,7 +35,7 @@ def configure(level: str, form: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS.get(level, 20)),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
         cache_logger_on_first_use=False,
     )
     # Libraries' own logs: their warnings, in the same place.
@@ -53,6 +53,16 @@ def mask(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str
         if isinstance(value, str) and _SECRET.search(value):
             event[name] = _SECRET.sub("…", value)
     return event
+
+
+class _Stderr:
+    """Standard error as it is when something is written: it may be another one by then."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
 
 
 class _Forwarding(logging.Handler):

@@ -89,12 +89,9 @@ class Observing:
         self.settings = settings
         self.clock = clock
         self.journal = Journal(data / "observations")
+        days, sums = wanted.retention_days, wanted.rollup_days
         self.history = History(
-            self.journal,
-            database,
-            clock=clock,
-            retention_days=wanted.retention_days,
-            rollup_days=wanted.rollup_days,
+            self.journal, database, clock=clock, retention_days=days, rollup_days=sums
         )
         self.casebook = Casebook(database)
         self.board = Board()
@@ -102,14 +99,9 @@ class Observing:
         self.watch = Watch(vantage=wanted.vantage or "here", rate=wanted.false_alarms_per_month)
         self.providers = providers_of(settings, self.targets)
         self.watch.expect(expected(self.targets, settings), self.providers)
+        shared = database.kind != "sqlite"
         self.watcher = Watcher(
-            self.watch,
-            self.board,
-            self.history,
-            self.casebook,
-            bus,
-            clock,
-            shared=database.kind != "sqlite",
+            self.watch, self.board, self.history, self.casebook, bus, clock, shared=shared
         )
         self._find_receipt = find_receipt
         self._inward = inward

@@ -106,12 +106,12 @@ def _part(part: Any) -> Any:
 
 def _paired(items: list[Any], dropped: dict[str, None]) -> list[Any]:
     """Give each call its output, and make a message of each output without a call."""
-    calls = {item.get("call_id") for item in items if _kind(item) in _CALLS}
-    given = {item.get("call_id") for item in items if _kind(item) in _RESULTS}
+    calls = {_call_id(item) for item in items if _kind(item) in _CALLS}
+    given = {_call_id(item) for item in items if _kind(item) in _RESULTS}
     paired: list[Any] = []
     for item in items:
         kind = _kind(item)
-        if kind in _RESULTS and item.get("call_id") not in calls:
+        if kind in _RESULTS and _call_id(item) not in calls:
             dropped["input.function_call_output"] = None
             output = item.get("output")
             said = output if isinstance(output, str) else NO_RESULT
@@ -119,9 +119,9 @@ def _paired(items: list[Any], dropped: dict[str, None]) -> list[Any]:
             paired.append({"type": "message", "role": "user", "content": [text]})
             continue
         paired.append(item)
-        if kind in _CALLS and item.get("call_id") not in given:
+        if kind in _CALLS and _call_id(item) not in given:
             dropped["input.function_call"] = None
-            made = {"type": _CALLS[str(kind)], "call_id": item.get("call_id"), "output": NO_RESULT}
+            made = {"type": _CALLS[kind], "call_id": _call_id(item), "output": NO_RESULT}
             paired.append(made)
     return paired
 
@@ -130,5 +130,11 @@ def _asks(item: Any) -> bool:
     return isinstance(item, dict) and item.get("role") in {"user", "developer", "system"}
 
 
-def _kind(item: Any) -> object:
-    return item.get("type") if isinstance(item, dict) else None
+def _kind(item: Any) -> str:
+    kind = item.get("type") if isinstance(item, dict) else None
+    return kind if isinstance(kind, str) else ""
+
+
+def _call_id(item: Any) -> str:
+    found = item.get("call_id") if isinstance(item, dict) else None
+    return found if isinstance(found, str) else ""
