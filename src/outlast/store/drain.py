@@ -36,6 +36,12 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 BATCH_RECORDS = 200
+BUSY_PER_S = 500
+"""While more than this comes in, most of it waits in the journal: the database's work takes the
+processor, and the interpreter, from answers. One batch for each pause is stored all the same."""
+BUSY_PAUSE_S = 0.25
+BACKLOG_LIMIT = 200_000
+"""More than this does not wait, however busy we are: at 600 bytes each an eighth of the journal."""
 GATHER_S = 0.05
 """After the first record, wait for others: one transaction for all of them."""
 CARE_S = 5.0
@@ -110,6 +116,9 @@ class Drain(Generic[T]):
         self._wake = asyncio.Event()
         self._closing = asyncio.Event()
         self._oldest_at: float | None = None
+        self._kept = 0
+        self._looked = (0, 0.0)
+        self._busy = False
         self._error = ""
         self._rejected = 0
         self._stored = 0
@@ -125,6 +134,7 @@ class Drain(Generic[T]):
         memory. Raises ValueError for a record that is empty or too long.
         """
         position = self._journal.append(record)
+        self._kept += 1
         if self._oldest_at is None:
             self._oldest_at = at
         self._wake.set()
@@ -172,11 +182,21 @@ class Drain(Generic[T]):
         while not self._closing.is_set():
             if failures:
                 await wait_for(self._closing, backoff_s(failures))
+            elif self._busy:
+                await wait_for(self._closing, BUSY_PAUSE_S)
             elif await wait_for(self._wake, CARE_S):
                 await wait_for(self._closing, self._work.gather_s)
             self._wake.clear()
+            self._look()
             good = await self._drain(to_the_end=False) and await self._prune_if_due()
             failures = 0 if good else failures + 1
+
+    def _look(self) -> None:
+        """Find out whether more comes in than is worth storing at once."""
+        now, (kept, at) = self._clock.monotonic(), self._looked
+        self._looked = (self._kept, now)
+        many = self._kept - kept > BUSY_PER_S * max(now - at, self._work.gather_s)
+        self._busy = many and self._journal.state().pending < BACKLOG_LIMIT
 
     async def flush(self) -> bool:
         """Drain the journal into the database now. False (and `state` says why) if that fails."""
@@ -220,7 +240,7 @@ class Drain(Generic[T]):
             try:
                 await self._in_thread(self._journal.maintain)
                 while (records := await self._drain_batch()) and (
-                    to_the_end or records >= self._work.batch_records
+                    to_the_end or (records >= self._work.batch_records and not self._busy)
                 ):
                     pass
             except (DatabaseUnavailable, SchemaTooNew, OSError) as error:
