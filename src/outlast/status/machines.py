@@ -17,7 +17,7 @@ from collections.abc import Mapping
 import msgspec
 
 from outlast.observatory.words import LANGS, Lang
-from outlast.status import badge, llms, openapi, statuspage, syndication, widget
+from outlast.status import badge, llms, openapi, packing, statuspage, syndication, widget
 from outlast.status.scope import Scope, rows, scope_of
 from outlast.status.view import Snapshot
 
@@ -48,6 +48,8 @@ def answer(snapshot: Snapshot, path: str, query: Mapping[str, str] | None = None
         return None
     if path == "/llms.txt":
         return Answer(llms.text(snapshot), "text/plain; charset=utf-8")
+    if path == packing.PATH:
+        return Answer(packing.pack(snapshot), JSON)
     if path == "/api/openapi.json":
         return Answer(openapi.document(snapshot.base_url), JSON)
     folder, api, rest = path.partition("/api/v2/")
