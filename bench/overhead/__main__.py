@@ -29,8 +29,11 @@ from bench.overhead.report import Report, collect, show
 from bench.overhead.scenarios import BY_NAME
 from bench.overhead.servers import Direct, Nginx, Outlast, Server
 
+WIDTH = 170
+"""Of the tables where there is no terminal."""
 EXIT_SHORT = 1
 EXIT_NOT_RUN = 2
+"""Not run, or in a machine so busy that it cannot be told."""
 MUST_RUN: tuple[type[Server], ...] = (Direct, Nginx, Outlast)
 """Without these there is nothing to compare; a peer that does not start is skipped."""
 
@@ -176,7 +179,7 @@ def write(report: Report, options: Options) -> list[Path]:
 
 def main(arguments: Sequence[str]) -> int:
     options = parse(arguments)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = Console(width=None if sys.stdout.isatty() else WIDTH)
     with tempfile.TemporaryDirectory(prefix="outlast-overhead-") as folder:
         try:
             report = asyncio.run(Overhead(options, console, Path(folder)).run())
@@ -189,7 +192,9 @@ def main(arguments: Sequence[str]) -> int:
     show(report, console, options.strict)
     for path in write(report, options):
         console.print(f"written: {path}", markup=False)
-    return EXIT_SHORT if report.short(options.strict) else 0
+    if report.short(options.strict):
+        return EXIT_SHORT
+    return EXIT_NOT_RUN if report.unjudged(options.strict) else 0
 
 
 if __name__ == "__main__":

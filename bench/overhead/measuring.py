@@ -21,8 +21,6 @@ from bench.overhead.proc import TICKS_PER_S
 from bench.overhead.scenarios import BY_NAME, Scenario
 from bench.overhead.servers import Server
 
-DRAIN_S = 10.0
-"""How long answers that have begun may take after the window."""
 RAMP_S = 1.0
 """Over which many streams begin: they do not all begin in one moment in life either."""
 SETTLE_S = 0.05
@@ -116,7 +114,7 @@ class Bench:
         if server.slow and not scenario.paced:
             open_s *= SLOW_STRETCH
         ramp_s = RAMP_S if scenario.paced else 0.0
-        times_s = (ramp_s, server.warm_s, open_s, DRAIN_S)
+        times_s = (ramp_s, server.warm_s, open_s, self._options.drain_s)
         return [*(f"{each:g}" for each in times_s), str(COUNT_MAX)]
 
     async def _load(
@@ -175,7 +173,7 @@ class Bench:
 
         server.resume()
         try:
-            window = ["0", "0", f"{limit_s:g}", f"{DRAIN_S:g}", str(requests)]
+            window = ["0", "0", f"{limit_s:g}", f"{self._options.drain_s:g}", str(requests)]
             raw = await self._load(server, scenario, window, [], watch)
         finally:
             server.pause()

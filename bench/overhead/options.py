@@ -41,6 +41,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """How often a disturbed run is repeated."""
     quiet_s: float = 5.0
     """How long is waited, before a run, for a moment in which nothing else computes."""
+    drain_s: float = 10.0
+    """How long answers that have begun may take after the window."""
     patience_s: float = 3000.0
     """After so long no run is repeated and no quiet moment waited for."""
     thin: bool = False
@@ -71,11 +73,12 @@ QUICK = Options(
     only=QUICK_SCENARIOS,
     peers=(),
     rounds=2,
-    open_s=0.8,
+    open_s=0.7,
     paced_open_s=1.5,
     repeats=1,
-    quiet_s=0.5,
-    patience_s=30.0,
+    quiet_s=0.3,
+    patience_s=15.0,
+    drain_s=4.0,
     thin=True,
     memory_requests=0,
     name="quick",

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from bench.overhead.figures import Figure, Memory, Sample, figure, of, ratio
 from bench.overhead.scenarios import BY_NAME, Scenario
-from bench.overhead.verdicts import Found, Verdict, missed, verdicts
+from bench.overhead.verdicts import Found, Verdict, missed, unjudged, verdicts
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -37,6 +37,9 @@ class Report(msgspec.Struct, kw_only=True):
 
     def short(self, strict: bool) -> list[Verdict]:
         return missed(self.verdicts, strict)
+
+    def unjudged(self, strict: bool) -> list[Verdict]:
+        return unjudged(self.verdicts, strict)
 
 
 LOAD_FULL = 0.95
@@ -114,10 +117,16 @@ def show(report: Report, console: Console, strict: bool = False) -> None:
             f"the load's own core was full, so these could be faster than shown: {', '.join(full)}",
             style="yellow",
         )
-    short = report.short(strict)
+    short, unsure = report.short(strict), report.unjudged(strict)
+    if unsure:
+        console.print(
+            f"{len(unsure)} promises cannot be judged: others computed in each of their rounds. "
+            "Run it again when the machine is quiet, or as root with --urgent.",
+            style="yellow",
+        )
     if short:
         console.print(f"Outlast misses {len(short)} of its musts.", style="bold red")
-    else:
+    elif not unsure:
         console.print("Outlast keeps what it promises.", style="bold green")
 
 
@@ -243,6 +252,8 @@ def _value(value: float, unit: str) -> str:
 
 def standing(one: Verdict) -> str:
     """Return in one word how a promise stands, with its colour."""
+    if one.disturbed and one.value is not None:
+        return "[yellow]disturbed[/yellow]"
     if one.met is None:
         return "[dim]–[/dim]"
     if not one.met:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from bench.overhead.figures import Sample, figure, memory, ratio
-from bench.overhead.verdicts import Found, Verdict, missed, verdicts
+from bench.overhead.verdicts import Found, Verdict, missed, unjudged, verdicts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,7 +174,7 @@ def good() -> list[Sample]:
         ("big", "outlast", {"requests": 4_400}),
         ("fast", "nginx", {"requests": 500_000}),
         ("fast", "outlast", {"requests": 475_000}),
-        ("p1000", "outlast", {"cpu_s": 0.6}),
+        ("p1000", "outlast", {"tokens": 50_000, "tokens_each": 100, "cpu_s": 0.6}),
         ("o2a-whole", "tensorzero", {"requests": 4_000}),
         ("o2a-whole", "outlast", {"requests": 17_000}),
         ("o2a-stream", "tensorzero", {"requests": 400}),
@@ -227,7 +227,7 @@ def test_what_is_no_ratio_is_said_but_counts_only_with_strict() -> None:
     samples = [
         sample(scenario="c1", server="nginx", p50_us=150.0),
         sample(scenario="c1", p50_us=260.0),
-        sample(scenario="p1000", cpu_s=0.8),
+        sample(scenario="p1000", tokens=50_000, tokens_each=100, cpu_s=0.8),
     ]
     made = verdicts(found(samples, idle_bytes=90_000_000))
     late, share, idle = (
@@ -237,6 +237,37 @@ def test_what_is_no_ratio_is_said_but_counts_only_with_strict() -> None:
     assert (share.met, idle.met) == (False, False)
     assert missed(made) == []
     assert len(missed(made, strict=True)) == 3
+
+
+def test_who_falls_behind_needs_no_smaller_share_for_it() -> None:
+    paced: dict[str, Any] = {"scenario": "p1000", "tokens_each": 100}
+    steady = promised("of a core", verdicts(found([sample(**paced, tokens=50_000, cpu_s=0.7)])))
+    behind = promised("of a core", verdicts(found([sample(**paced, tokens=5_000, cpu_s=0.2)])))
+    assert steady.value == pytest.approx(70.0)
+    assert behind.value == pytest.approx(200.0)
+
+
+def test_rates_of_which_each_round_was_disturbed_are_neither_met_nor_missed() -> None:
+    busy: dict[str, Any] = {"foreign_servers": 0.5}
+    samples = [
+        sample(server="nginx", requests=2000, cpu_s=0.1, **busy),
+        sample(requests=1900, cpu_s=0.9),
+    ]
+    made = verdicts(found(samples))
+    rate = promised("requests per second at 32 connections against nginx", made)
+    assert (rate.met, rate.aimed) == (None, None)
+    assert unjudged(made) == [rate]
+    # CPU is counted by the kernel, whoever else runs.
+    assert missed(made) == [promised("CPU per 1 kB", made)]
+
+
+def test_one_quiet_round_is_enough_to_judge_by() -> None:
+    samples = [
+        sample(server=server, round=number, foreign_load=0.5 if number else 0.0)
+        for number in range(3)
+        for server in ("nginx", "outlast")
+    ]
+    assert unjudged(verdicts(found(samples))) == []
 
 
 def test_a_leak_decides_the_exit_code() -> None:

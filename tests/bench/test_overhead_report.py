@@ -62,6 +62,15 @@ def test_disturbed_runs_are_counted_and_the_largest_disturbance_is_said() -> Non
     assert "1 of 2 runs stayed disturbed" in printed(made)
 
 
+def test_a_run_on_a_busy_machine_promises_nothing() -> None:
+    samples = [
+        msgspec.structs.replace(one, foreign_servers=0.6) for one in good() if one.server != "smg"
+    ]
+    said = printed(report(samples))
+    assert "promises cannot be judged" in said
+    assert "keeps what it promises" not in said
+
+
 def test_answers_that_were_lost_stand_in_the_table() -> None:
     assert "7/1200" in printed(report([sample(server="litellm", whole=7), sample()]))
 
