@@ -98,11 +98,10 @@ class Breaker:
         self, outcome: Outcome, scope: Scope, now: float, retry_after_s: float | None = None
     ) -> None:
         """Take in how an attempt ended."""
-        if outcome not in _SPEAKING:
-            self._probing_since = None
-            return
         if outcome is Outcome.OK:
             self._succeed(now)
+        elif outcome not in _SPEAKING:
+            self._probing_since = None
         elif outcome is Outcome.AUTH:
             self._eject(now, CREDENTIAL_EJECTION_S, "the credential was refused")
         elif outcome is Outcome.RATE_LIMITED:

@@ -130,6 +130,10 @@ class _CountedCall:
     def received(self, data: bytes) -> None:
         self._listener.received(data)
 
+    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self._leave()
+        self._listener.answered(status, headers, body)
+
     def ended(self) -> None:
         self._leave()
         self._listener.ended()

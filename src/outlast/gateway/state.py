@@ -155,7 +155,7 @@ class GatewayState:
         upstream = self.settings.upstreams.get(candidate.upstream)
         if upstream is None:
             return  # it was removed from the settings meanwhile
-        if observation.outcome not in _SILENT_OF_NETWORK:
+        if verdict is None or observation.outcome not in _SILENT_OF_NETWORK:
             network = verdict.network if verdict is not None else "carried"
             remote = is_remote(upstream)
             if self.connectivity.observe(candidate.provider, network, remote=remote, now=now):

@@ -21,7 +21,7 @@ from outlast.gateway.http import (
 )
 from outlast.gateway.limits import InFlight
 from outlast.gateway.relay.inbound import Request
-from outlast.gateway.relay.run import Calling, Run
+from outlast.gateway.relay.run import Alarms, Calling, Run
 from outlast.wire.codec import ApiError
 
 _log = structlog.get_logger(__name__)
@@ -35,6 +35,7 @@ class Entrance:
         self._roster = roster
         self._calling = calling
         self._clock = clock
+        self._alarms: Alarms | None = None
 
     @property
     def body_read_s(self) -> float:
@@ -87,6 +88,11 @@ class Entrance:
     def _refuse(self, request: Request, refused: Refused) -> None:
         request.reply(self._gateway.refusal(request.surface, refused, new_id()))
 
+    def _alarms_of(self) -> Alarms:
+        if self._alarms is None:
+            self._alarms = Alarms(self._clock)
+        return self._alarms
+
     def _serve(self, request: Request, key: Key, body: bytes) -> None:
         gateway, surface = self._gateway, request.surface
         request_id = new_id()
@@ -126,6 +132,7 @@ class Entrance:
             self._calling,
             request,
             self._clock,
+            self._alarms_of(),
             on_observe=gateway.observe,
             on_settle=gateway.settle,
             on_done=done,

@@ -467,7 +467,9 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:  # trailers mean nothing here
             self.headers.append((name, value))
-            self._count(len(name) + len(value))
+            self._head_bytes += len(name) + len(value)
+            if self._head_bytes > self.header_limit_bytes or len(self.headers) > HEADERS_MAX:
+                self._count(0)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -50,6 +50,9 @@ class Listener(Protocol):
 
     def headed(self, status: int, headers: dict[str, str]) -> None: ...
     def received(self, data: bytes) -> None: ...
+    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Head, body and end, where one read brought them all."""
+
     def ended(self) -> None: ...
     def failed(self, fault: Fault) -> None: ...
 
@@ -132,6 +135,10 @@ class Call:
         if listener is not None:
             listener.failed(fault)
 
+    def leave(self) -> None:
+        """Its connection is free again."""
+        self._connection = None
+
     def end(self) -> None:
         self._connection = None
         listener, self.listener = self.listener, None
@@ -165,6 +172,7 @@ class Connection(asyncio.Protocol):
         self._surplus = False
         self._until_close = False
         self._kept = False
+        self._status = 0
 
     # -- used by calls and the pool ------------------------------------------------------------
 
@@ -225,11 +233,20 @@ class Connection(asyncio.Protocol):
     def _tell(self, call: Call) -> None:
         """Let the listener hear what this read brought; it may abandon the call at any word."""
         listener = call.listener
+        if self.whole and not self._told and listener is not None and self._pieces:
+            self._told = True
+            pieces, self._pieces = self._pieces, []
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            headers = heads.response_headers(self._pairs)
+            self._finish(call)
+            call.listener = None
+            call.leave()
+            listener.answered(self._status, headers, body)
+            return
         if not self._told:
             self._told = True
             if listener is not None:
-                status = self._parser.get_status_code()
-                listener.headed(status, heads.response_headers(self._pairs))
+                listener.headed(self._status, heads.response_headers(self._pairs))
         pieces = self._pieces
         if pieces:
             self._pieces = []
@@ -238,6 +255,7 @@ class Connection(asyncio.Protocol):
                 listener.received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         if self.whole and self._call is call:
             self._finish(call)
+            call.end()
 
     def _finish(self, call: Call) -> None:
         self._call = None
@@ -249,7 +267,6 @@ class Connection(asyncio.Protocol):
         else:
             self.resume()
             self._pool.put_back(self._origin, self)
-        call.end()
 
     def _break(self, fault: Fault) -> None:
         call = self._call
@@ -283,7 +300,7 @@ class Connection(asyncio.Protocol):
             raise ValueError("a head beyond the limit")
 
     def on_headers_complete(self) -> None:
-        status = self._parser.get_status_code()
+        status = self._status = self._parser.get_status_code()
         if status >= 200:
             self._headed = not self.whole
             coded = {name.lower() for name, _ in self._pairs}
@@ -568,6 +585,11 @@ class _Listening:
     def headed(self, status: int, headers: dict[str, str]) -> None:
         if not self._head.done():
             self._head.set_result((status, headers))
+
+    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.headed(status, headers)
+        self.received(body)
+        self.ended()
 
     def received(self, data: bytes) -> None:
         self._pieces.put_nowait(data)

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import structlog
 
@@ -48,6 +48,10 @@ from outlast.nouns import Candidate, Receipt
 from outlast.outcome import Fault
 
 _log = structlog.get_logger(__name__)
+
+PATIENCE_S = 1.0
+"""A timer that is further away than this is looked at every `TICK_S`."""
+TICK_S = 0.25
 
 
 class Holding(Protocol):
@@ -94,6 +98,7 @@ class Run:
         calling: Calling,
         client: Client,
         clock: Clock,
+        alarms: Alarms,
         *,
         on_observe: Callable[[Observe], None],
         on_settle: Callable[[Receipt], None],
@@ -106,12 +111,15 @@ class Run:
         self._on_observe = on_observe
         self._on_settle = on_settle
         self._on_done = on_done
-        self._loop = asyncio.get_running_loop()
+        self._alarms = alarms
         self._calls: dict[int, Holding] = {}
         self._warming: list[asyncio.Task[None]] = []
         self._due: dict[Timer, float] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self.alarm_at = 0.0
+        """When to look at the timers, if no nearer alarm is set (monotonic seconds)."""
+        self._moved = False
         self._waiting: deque[Event] = deque()
         self._busy = False
         self._closed = False
@@ -119,20 +127,21 @@ class Run:
 
     def start(self) -> None:
         self._busy = True
-        self._work(lambda: self._exchange.start(self._now()))
+        self._work(self._exchange.start, (self._now(),))
 
-    def heard(self, event: Event) -> None:
+    def heard(self, *events: Event) -> None:
         """Something happened. What a command causes at once comes after the commands."""
         if self._busy:
-            self._waiting.append(event)
+            self._waiting.extend(events)
         elif not self._closed:
             self._busy = True
-            self._work(lambda: self._exchange.handle(event))
+            self._work(self._exchange.handle, events)
 
-    def _work(self, decide: Callable[[], list[Command]]) -> None:
+    def _work(self, decide: Callable[[Any], list[Command]], about: Iterable[Any]) -> None:
         try:
-            for command in decide():
-                self._carry_out(command)
+            for one in about:
+                for command in decide(one):
+                    self._carry_out(command)
             while self._waiting and not self._closed:
                 for command in self._exchange.handle(self._waiting.popleft()):
                     self._carry_out(command)
@@ -145,7 +154,8 @@ class Run:
         self._busy = False
         if self._closed:
             self._wind_up()
-        elif self._due:
+        elif self._moved:
+            self._moved = False
             self._set_alarm()
 
     def client_gone(self) -> None:
@@ -177,6 +187,7 @@ class Run:
                 self._client.body(command.data)
             case SetTimer():
                 self._due[command.timer] = command.at
+                self._moved = True
             case OpenAttempt():
                 self._open(command)
             case Observe():
@@ -201,7 +212,7 @@ class Run:
                 if call is not None:
                     call.abandon()
             case Warm():
-                self._warming.append(self._loop.create_task(self._calling.warm(command.candidate)))
+                self._warm(command.candidate)
 
     def _open(self, command: OpenAttempt) -> None:
         hearing = _Hearing(self, command.attempt)
@@ -209,6 +220,9 @@ class Run:
         self._calls[command.attempt] = call
         if self._clogged_at is not None:
             call.pause()
+
+    def _warm(self, candidate: Candidate) -> None:
+        self._warming.append(self._alarms.loop.create_task(self._calling.warm(candidate)))
 
     def _leave(self, *, finished: bool) -> None:
         calls, self._calls = self._calls, {}
@@ -219,6 +233,7 @@ class Run:
                 call.abandon()
 
     def _wind_up(self) -> None:
+        self._alarms.discard(self)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -230,16 +245,21 @@ class Run:
 
     def _set_alarm(self) -> None:
         """One alarm for the earliest of all timers; one that was put off is only looked at."""
-        at = min(self._due.values())
-        if self._timer is not None:
-            if self._timer_at <= at:
-                return
-            self._timer.cancel()
-        self._timer_at = at
-        self._timer = self._loop.call_later(max(0.0, at - self._now()), self._alarm)
+        at = self.alarm_at = min(self._due.values())
+        wait_s = at - self._now()
+        if wait_s > PATIENCE_S:
+            self._alarms.add(self)
+        elif self._timer is None or at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self._alarms.loop.call_later(max(0.0, wait_s), self.alarm)
 
-    def _alarm(self) -> None:
-        self._timer = None
+    def alarm(self) -> None:
+        """It is time for what is due."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         now = self._now()
         for timer, at in list(self._due.items()):
             if at <= now and not self._closed:
@@ -247,6 +267,35 @@ class Run:
                 self.heard(TimerFired(timer, now))
         if self._due and not self._closed:
             self._set_alarm()
+
+
+class Alarms:
+    """Wakes runs whose next timer is not near: looking at them now and then is cheaper than a
+    timer for each, most of which would never fire."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._now = clock.monotonic
+        self._runs: set[Run] = set()
+        self._ticking = False
+
+    def add(self, run: Run) -> None:
+        self._runs.add(run)
+        if not self._ticking:
+            self._ticking = True
+            self.loop.call_later(TICK_S, self._tick)
+
+    def discard(self, run: Run) -> None:
+        self._runs.discard(run)
+
+    def _tick(self) -> None:
+        soon = self._now() + PATIENCE_S
+        for run in [run for run in self._runs if run.alarm_at <= soon]:
+            self._runs.discard(run)
+            run.alarm()
+        self._ticking = bool(self._runs)
+        if self._ticking:
+            self.loop.call_later(TICK_S, self._tick)
 
 
 class _Hearing:
@@ -261,6 +310,15 @@ class _Hearing:
     def headed(self, status: int, headers: dict[str, str]) -> None:
         run = self._run
         run.heard(HeadReceived(self._number, status, headers, run._now()))
+
+    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        run, number = self._run, self._number
+        now = run._now()
+        run.heard(
+            HeadReceived(number, status, headers, now),
+            BytesReceived(number, body, now),
+            BodyEnded(number, now),
+        )
 
     def received(self, data: bytes) -> None:
         run = self._run
