@@ -336,7 +336,7 @@ class Evidence(msgspec.Struct, frozen=True):
     """What one kind of evidence says of a component at a moment, with figures to show."""
 
     kind: str
-    """traffic · probe · report · notice"""
+    """traffic · slow · probe · elsewhere · report · notice"""
     at: float
     log_odds: float
     """What it adds for (above 0) or against (below 0) an outage, in nats, before decay."""

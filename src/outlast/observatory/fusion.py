@@ -38,6 +38,8 @@ SHARES = (0.04, 0.08, 0.15, 0.3, 0.5, 0.75, 0.97)
 
 OWN_CAP = 7.5
 """1 in 1,800: traffic and probes together. With the prior it makes 0.99."""
+SLOW_CAP = math.log(20)
+"""Slow answers are an outage less often than failed ones: they are worth as much as a crowd."""
 AGAINST_CAP = 4.0
 """What goes on well for us may still fail for others."""
 ELSEWHERE_CAP = 4.0

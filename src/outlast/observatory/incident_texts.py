@@ -27,6 +27,7 @@ Text = dict[str, str]
 
 _KINDS: dict[str, dict[Lang, str]] = {
     "traffic": {"en": "our own requests", "fr": "nos propres requêtes"},
+    "slow": {"en": "slow answers", "fr": "des réponses lentes"},
     "probe": {"en": "our probes", "fr": "nos sondes"},
     "elsewhere": {"en": "probes from other places", "fr": "des sondes d'autres lieux"},
     "report": {"en": "people's reports", "fr": "les signalements"},
@@ -46,6 +47,10 @@ def evidence_sentence(one: Evidence, lang: Lang, provider: str = "") -> str:
             return f"{failures} of {total} requests failed in the last 5 minutes"
         case "traffic", "fr":
             return f"{failures} requêtes sur {total} ont échoué ces 5 dernières minutes"
+        case "slow", "en":
+            return f"{failures} of {total} answers took more than twice the usual time to begin"
+        case "slow", "fr":
+            return f"{failures} réponses sur {total} ont mis plus du double du temps à commencer"
         case "probe", "en":
             return f"{failures} of our last {total} probes failed"
         case "probe", "fr":

@@ -39,6 +39,7 @@ Z95 = 1.96
 
 GROUPS = {
     "traffic": "own",
+    "slow": "own",
     "probe": "own",
     "elsewhere": "elsewhere",
     "report": "crowd",
@@ -117,7 +118,9 @@ def parts_of(readings: Mapping[str, Reading]) -> fusion.Parts:
         return readings[kind].evidence.log_odds if kind in readings else 0.0
 
     return fusion.Parts(
-        own=fusion.clamp(said("traffic") + said("probe"), fusion.OWN_CAP),
+        own=fusion.clamp(
+            said("traffic") + said("probe") + min(said("slow"), fusion.SLOW_CAP), fusion.OWN_CAP
+        ),
         elsewhere=fusion.clamp(said("elsewhere"), fusion.ELSEWHERE_CAP),
         crowd=fusion.clamp(said("report"), fusion.CROWD_CAP),
         vendor=fusion.clamp(said("notice"), fusion.VENDOR_OUTAGE),
@@ -210,7 +213,7 @@ def _contradiction(
 ) -> str:
     ours = bool(groups & {"own", "elsewhere"})
     if ours and vendor.status is Status.OPERATIONAL and not vendor.declared:
-        kinds = ("traffic", "probe", "elsewhere")
+        kinds = ("traffic", "slow", "probe", "elsewhere")
         fired = [readings[k].evidence for k in kinds if k in readings and readings[k].fired]
         since = min(one.since_at or one.at for one in fired)
         # What failed before the vendor spoke does not contradict it.

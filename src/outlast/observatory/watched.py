@@ -30,6 +30,7 @@ from outlast.observatory.sequential import (
     ErrorSuspicion,
     Rate,
 )
+from outlast.observatory.sequential_latency import LatencyStream, LatencySuspicion
 from outlast.observatory.vendors import VendorPage
 from outlast.observatory.voices import WINDOW_S, Voices
 
@@ -50,6 +51,8 @@ FADED_S = 1800.0
 """Without a try for half an hour a stream says nothing any more."""
 AGAIN = math.log(100)
 VANTAGES_MAX = 20
+FEW = 3.0
+"""Successes summed in one row whose slowest still tells how long answers take."""
 CROWD_STRICTER = 0.1
 """People's reports scatter more than any model says: their test is ten times as strict."""
 SHOWN_PROBES_S = 600.0
@@ -142,6 +145,8 @@ class Watched:
         self._own = ErrorStream(self._threshold)
         """Our requests and our own probes vote together: they are one kind of evidence."""
         self._traffic = Stream(fusion.TRAFFIC_P0)
+        self._slow = LatencyStream(self._threshold)
+        """Whether answers begin later than usual."""
         self._probes: dict[str, Stream] = {}
         self._elsewhere: dict[str, ErrorStream] = {}
         self._crowd_says: CrowdSuspicion | None = None
@@ -167,6 +172,8 @@ class Watched:
         if observation.source == "attempt":
             self._traffic.add(failed, observation.weight, now)
             self._own.votes(now, failed=failed, weight=observation.weight)
+            if not failed and observation.latency_s > 0 and observation.weight <= FEW:
+                self._slow.observe(now, observation.latency_s)
         elif observation.source == "probe":
             self._probe(failed, min(1.0, observation.weight), observation.network, vantage, now)
 
@@ -250,6 +257,8 @@ class Watched:
         suspicion = self._own.suspicion(now)
         if self._traffic.live(now):
             found["traffic"] = self._traffic.reading("traffic", now, SHOWN_S, suspicion)
+            if (slow := self._slow.suspicion(now)) is not None:
+                found["slow"] = Reading(slow_evidence(slow), fired=True)
         own = self._probes.get(vantage)
         if own is not None and own.live(now):
             found["probe"] = own.reading("probe", now, SHOWN_PROBES_S, suspicion)
@@ -319,6 +328,21 @@ class Watched:
             )
             self._minute += 1
         self.voices.expire(now)
+
+
+def slow_evidence(slow: LatencySuspicion) -> Evidence:
+    """Slow answers as evidence of their own kind."""
+    return Evidence(
+        "slow",
+        slow.at,
+        slow.log_ratio,
+        statistic=slow.statistic,
+        threshold=slow.threshold,
+        failures=slow.slow,
+        total=slow.total,
+        since_at=slow.since_at,
+        detail=f"{slow.usual_s:.1f}",
+    )
 
 
 def _elsewhere(streams: list[tuple[ErrorSuspicion | None, Stream]], now: float) -> Reading:

@@ -37,6 +37,7 @@ PROBE = reading("probe", 6.0, fired=True, failures=4, total=4, ago=120)
 ELSEWHERE = reading("elsewhere", 4.0, fired=True, failures=3, total=3, ago=120)
 CROWD = reading("report", 9.0, fired=True, failures=40)
 DECLARED = reading("notice", fusion.VENDOR_OUTAGE, fired=True)
+SLOW = reading("slow", 9.0, fired=True, failures=40, total=60, ago=120)
 SILENT = reading("notice", -0.3, fired=False)
 
 DOWN = Vendor(status=Status.PARTIAL, declared=True, since_at=NOW - 60)
@@ -48,6 +49,14 @@ TABLE = [
     ("our requests alone are suspicion", [FAILING], GREEN, Suspicion.S_DOWN, Status.MAJOR),
     ("a fifth failing is a partial outage", [SOME], GREEN, Suspicion.S_DOWN, Status.PARTIAL),
     ("a few failing is degraded", [FEW], GREEN, Suspicion.S_DOWN, Status.DEGRADED),
+    ("slow answers are degraded", [FINE, SLOW], GREEN, Suspicion.S_DOWN, Status.DEGRADED),
+    (
+        "slow answers and people confirm",
+        [SLOW, PROBE, CROWD],
+        GREEN,
+        Suspicion.O_DOWN,
+        Status.MAJOR,
+    ),
     ("traffic and probes are one kind", [FAILING, PROBE], GREEN, Suspicion.S_DOWN, Status.MAJOR),
     ("people alone are suspicion", [CROWD], GREEN, Suspicion.S_DOWN, Status.DEGRADED),
     ("people and a probe confirm", [PROBE, CROWD], GREEN, Suspicion.O_DOWN, Status.MAJOR),
