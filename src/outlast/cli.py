@@ -38,6 +38,7 @@ COMMANDS = (
     ("config", "outlast.commands.config:app", "Check or show the configuration."),
     ("model", "outlast.commands.model:app", "List, fetch and choose the embedded model."),
     ("key", "outlast.commands.key:app", "Create, list and revoke API keys."),
+    ("mirror", "outlast.commands.mirror:mirror", "Write the status page as static files."),
     (
         "replay",
         "outlast.commands.replay:replay",

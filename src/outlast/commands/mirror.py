@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -119,17 +120,14 @@ class Writer:
                 problems.append(str(error))
         if done is None:
             return problems
+        store = self._settings.data_path / "mirror.git"
+        as_of = day_and_time(found.at)
         for address in self._git:
             place, _, branch = address.partition("#")
-            store = self._settings.data_path / "mirror.git"
-            self._try(
-                problems,
-                lambda v=done, p=place, b=branch, s=store: targets.push_git(
-                    v, s, p, b or "main", day_and_time(found.at)
-                ),
-            )
+            push = partial(targets.push_git, done, store, place, branch or "main", as_of)
+            self._try(problems, push)
         for command in self._then:
-            self._try(problems, lambda v=done, c=command: targets.run(c, v))
+            self._try(problems, partial(targets.run, command, done))
         say(f"{len(files)} files, as of {day_and_time(found.at)}.")
         sys.stdout.flush()
         return problems

@@ -58,6 +58,7 @@ from outlast.observing.parts import (
     providers_of,
 )
 from outlast.status.http import StatusPages
+from outlast.status.maintenance_http import MaintenanceApi
 from outlast.status.source import Source
 from outlast.status.view import Fallback, Frame
 from outlast.store.database import Database, DatabaseUnavailable
@@ -106,8 +107,7 @@ class Observing:
         self._find_receipt = find_receipt
         self._inward = inward
         self._standing = standing
-        self._gathering = Gathering()
-        self._intake = Intake()
+        self._gathering, self._intake = Gathering(), Intake()
         self._intake.learn(target.component for target in self.targets)
         self._secrets = peer_secrets(settings)
         self._peers = PeerSender(settings, self._secrets, clock)
@@ -121,6 +121,9 @@ class Observing:
         self._subscriptions = self._make_subscriptions(database)
         self._api = ObservatoryApi(
             self.board, bus, self.casebook, self.watcher, clock, operator=self.operator
+        )
+        self._maintenance = MaintenanceApi(
+            self.casebook, clock, self.operator, self.board.states.keys, self.board.incident
         )
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
@@ -137,6 +140,7 @@ class Observing:
             *self._api.routes(),
             Route(REPORTS, _Reports(self), methods=["POST", "OPTIONS", "GET"]),
             *self._subscriptions.routes(),
+            *self._maintenance.routes(),
             *self._pages.routes(),
         ]
         if self._secrets:
@@ -181,6 +185,7 @@ class Observing:
                 self._gather,
                 self._read_table,
                 self._source.run,
+                self._maintenance.run,
             ]
             if self.settings.observatory.feeds:
                 work.append(self._poller.run)
@@ -272,6 +277,7 @@ class Observing:
             self.casebook,
             self.clock,
             fallbacks=self._fallbacks,
+            windows=self._maintenance.windows,
             frame=self._frame,
         )
 

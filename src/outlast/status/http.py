@@ -21,7 +21,7 @@ from outlast.nouns import Incident
 from outlast.observatory.board import Board
 from outlast.observatory.http import Past
 from outlast.observatory.words import LANGS, Lang
-from outlast.status import machines
+from outlast.status import machines, packing
 from outlast.status.page import Page, Renderer
 from outlast.status.source import Source
 from outlast.status.view import Shown, Snapshot
@@ -87,6 +87,10 @@ class StatusPages:
 
     async def page(self, request: Request) -> Response:
         path = request.path_params.get("path", "")[:PATH_LIMIT]
+        if request.url.path == packing.PATH:
+            # For the mirror, which makes the site of it elsewhere.
+            headers = {"content-type": machines.JSON, "cache-control": CACHE}
+            return Response(packing.pack(self.snapshot()), headers=headers)
         found = self._for_programs(request)
         if found is not None:
             return found
