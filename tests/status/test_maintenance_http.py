@@ -1,0 +1,154 @@
+"""The operators' API for windows and drafts: default deny, and stored with its audit."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.types import Message
+
+from outlast.clock import ManualClock
+from outlast.observatory.casebook import Casebook
+from outlast.observatory.operators import OperatorToken
+from outlast.status import openapi_table
+from outlast.status.maintenance_http import BODY_LIMIT_BYTES, MaintenanceApi
+from outlast.store.database import Database
+from tests.status.machine_house import API, NOW, outage
+
+TOKEN = "op_0123456789abcdef0123456789abcdef"
+NEW = {
+    "title": {"en": "New database"},
+    "components": [API],
+    "starts_at": NOW + 3600,
+    "ends_at": NOW + 7200,
+}
+
+
+class House:
+    """The API over a real database, asked without a socket."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "token").write_text(TOKEN)
+        self.clock = ManualClock(NOW)
+        self.database = Database(f"sqlite:///{folder / 'outlast.db'}")
+        self.casebook = Casebook(self.database)
+        self.token = OperatorToken(folder / "token", make=False)
+        self.api = self.make()
+
+    def make(self) -> MaintenanceApi:
+        incident = outage()
+        found = {incident.id: incident}
+        return MaintenanceApi(self.casebook, self.clock, self.token, lambda: {API}, found.get)
+
+    async def ask(
+        self, method: str, path: str, body: Any = None, token: str = TOKEN
+    ) -> tuple[int, Any]:
+        app = Starlette(routes=self.api.routes())
+        sent: list[Message] = []
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": raw, "more_body": False}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        headers = [(b"authorization", f"Bearer {token}".encode()), (b"outlast-operator", b"Ada")]
+        await app(
+            {
+                "type": "http", "method": method, "path": path, "raw_path": path.encode(),
+                "query_string": b"", "headers": headers, "client": None, "scheme": "http",
+                "server": ("127.0.0.1", 80), "root_path": "",
+            },
+            receive,
+            send,
+        )  # fmt: skip
+        text = b"".join(one.get("body", b"") for one in sent)
+        return sent[0]["status"], msgspec.json.decode(text)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    made = House(tmp_path)
+    yield made
+    await made.casebook.close()
+    await made.database.close()
+
+
+async def test_an_announced_window_is_stored_with_its_audit_and_seen_by_another_replica(
+    house: House,
+) -> None:
+    status, answer = await house.ask("POST", "/api/maintenance", NEW)
+    assert (status, answer["stored"]) == (201, True)
+    other = house.make()
+    await other.refresh()
+    (window,) = other.windows(NOW + 3700)
+    assert (window.id, window.state) == (answer["window"]["id"], "in_progress")
+    (entry,) = await house.casebook.audit()
+    assert (entry.who, entry.what) == ("Ada", "maintenance announced")
+
+
+async def test_a_window_is_changed_and_everyone_may_read_it(house: House) -> None:
+    _, made = await house.ask("POST", "/api/maintenance", NEW)
+    path = f"/api/maintenance/{made['window']['id']}"
+    status, answer = await house.ask("POST", path, {"kind": "cancel"})
+    assert status == 200
+    assert answer["window"]["cancelled_at"] == NOW
+    status, listed = await house.ask("GET", "/api/maintenance", token="")
+    assert (status, len(listed["windows"])) == (200, 1)
+    assert [one.what for one in await house.casebook.audit()] != []
+
+
+REFUSED = (
+    ("POST", "/api/maintenance", NEW, "wrong" * 8, 401, "Another's token opens nothing."),
+    ("POST", "/api/maintenance/win_1", {"kind": "cancel"}, "", 401, "None opens nothing."),
+    ("GET", "/api/incidents/inc_20260302_a/draft", None, "", 401, "Drafts are for operators."),
+    ("POST", "/api/maintenance", {"title": 5}, TOKEN, 400, "What is no window."),
+    ("POST", "/api/maintenance", b"{", TOKEN, 400, "What is no JSON."),
+    ("POST", "/api/maintenance", NEW | {"ends_at": 1}, TOKEN, 400, "What cannot be."),
+    ("POST", "/api/maintenance", NEW | {"more": 1}, TOKEN, 400, "A field that is not known."),
+    ("POST", "/api/maintenance", b" " * (BODY_LIMIT_BYTES + 1), TOKEN, 413, "Too long."),
+    ("POST", "/api/maintenance/win_none", {"kind": "cancel"}, TOKEN, 404, "No such window."),
+    ("GET", "/api/incidents/inc_none/draft", None, TOKEN, 404, "No such incident."),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "body", "token", "status", "why"), REFUSED)
+async def test_what_is_refused_is_told_in_words_and_changes_nothing(
+    house: House, method: str, path: str, body: Any, token: str, status: int, why: str
+) -> None:
+    found, answer = await house.ask(method, path, body, token)
+    assert found == status, why
+    assert answer["error"]["message"]
+    assert house.api.windows(NOW) == ()
+
+
+async def test_a_draft_comes_in_both_languages(house: House) -> None:
+    status, answer = await house.ask("GET", "/api/incidents/inc_20260302_a/draft")
+    assert status == 200
+    assert answer["update"]["fr"].startswith("Anthropic API")
+    assert answer["post_mortem"]["en"].startswith("# Anthropic")
+
+
+async def test_a_body_in_the_database_that_is_none_of_ours_takes_nothing_away(
+    house: House,
+) -> None:
+    await house.ask("POST", "/api/maintenance", NEW)
+
+    def spoil(connection: Any) -> None:
+        connection.exec_driver_sql("UPDATE snapshots SET body = '[1]' WHERE name = 'maintenance'")
+
+    await house.database.write(spoil)
+    await house.api.refresh()
+    assert len(house.api.windows(NOW)) == 1
+
+
+def test_every_route_is_documented(tmp_path: Path) -> None:
+    documented = {(one.method, one.path) for one in openapi_table.OPERATIONS}
+    for route in MaintenanceApi.__new__(MaintenanceApi).routes():
+        for method in (route.methods or set()) - {"HEAD"}:
+            assert (method, route.path) in documented
