@@ -191,6 +191,7 @@ def windows(kept: Iterable[Maintenance], now: float) -> tuple[Window, ...]:
             ends_at=one.ends_at,
             state=one.state(now),
             by="outlast",
+            announced_at=one.announced_at,
         )
         for one in kept
         if now < max(one.ends_at, one.cancelled_at or 0.0) + SHOWN_S

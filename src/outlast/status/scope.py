@@ -126,8 +126,7 @@ def status_for_programs(state: ComponentState) -> Status:
 
 def announced_at(window: Window) -> float:
     """When a window became known; its start, where that is not known."""
-    found = getattr(window, "announced_at", 0.0)
-    return float(found) or window.starts_at
+    return window.announced_at or window.starts_at
 
 
 def component_of(name: str) -> Component | None:

@@ -107,6 +107,8 @@ class Window(msgspec.Struct, frozen=True):
     """scheduled · in_progress · completed · cancelled"""
     by: str = ""
     """The provider, or `outlast`."""
+    announced_at: float = 0.0
+    """0: not known."""
 
 
 class Snapshot(msgspec.Struct, frozen=True):
