@@ -36,7 +36,7 @@ from outlast.observatory import fusion
 START_AT = 1_735_516_800.0
 """Monday, 30 December 2024."""
 YEAR = tuple((seed, 2.0) for seed in range(101, 107))
-FIT = ((201, 2.0), (202, 2.0))
+FIT = ((201, 1.5), (202, 1.5))
 QUICK_YEAR, QUICK_FIT = ((101, 1.0), (102, 1.0)), ((201, 1.0),)
 DENSE = (301, 302)
 DENSE_MONTHS = 0.6
@@ -65,7 +65,8 @@ def run(data: Path, since: float | None = None, *, quick: bool = False) -> Resul
     year, fit = (QUICK_YEAR, QUICK_FIT) if quick else (YEAR, FIT)
     dense = DENSE[:1] if quick else DENSE
     jobs: list[Callable[[], Life]] = [partial(one_life, *each) for each in (*year, *fit)]
-    jobs += [partial(dense_life, seed, probe_s) for probe_s in (30.0, 300.0) for seed in dense]
+    jobs += [partial(dense_life, seed, 30.0) for seed in dense]
+    jobs.append(partial(dense_life, dense[0], 300.0))
     with ProcessPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         lives = [future.result() for future in [pool.submit(job) for job in jobs]]
     scored, fitted = lives[: len(year)], lives[len(year) : len(year) + len(fit)]

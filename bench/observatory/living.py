@@ -3,8 +3,8 @@
 Our own requests come minute by minute; probes of each surface every five minutes, every half
 minute while the watch wants them hurried, one more at once when it asks for it; the vendor's page
 is read every quarter of an hour, every five minutes while hurried. Time is looked at every five
-minutes while nothing happens, every ten seconds when something begins and every half minute while
-it lasts (the watch is not told which is which; it is only looked at less often).
+minutes while nothing happens, every ten seconds when something begins and every minute while it
+lasts (the watch is not told which is which; it is only looked at less often).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from bisect import bisect_right
 import msgspec
 
 from bench.observatory.world import (
-    API,
     LOGIN,
     MODELS,
+    SCORED,
     USUAL_ERRORS,
     USUAL_PROBE_ERRORS,
     WEB,
@@ -30,14 +30,15 @@ from outlast.nouns import Notice, NoticeUpdate, Observation, Outcome, Status, Su
 from outlast.observatory.feeds.reading import FeedPage, Reading, sealed
 from outlast.observatory.watch import Said, Watch
 
-PROBED = (API, WEB, LOGIN)
+PROBED = (*MODELS, WEB, LOGIN)
+"""A model is probed by asking it for an answer; that is a probe of the API too."""
 PROBE_S = 300.0
 HURRIED_S = 30.0
 PAGE_S, PAGE_HURRIED_S = 900.0, 300.0
 QUIET_LOOK_S = 300.0
 LOOK_S = 10.0
 CLOSE_S = 20 * 60.0
-BUSY_LOOK_S = 30.0
+BUSY_LOOK_S = 60.0
 GRID_S = 600.0
 PAGE_DEAD_SHARE = 0.01
 FAILURES = (Outcome.OVERLOADED, Outcome.SERVER_ERROR, Outcome.TIMEOUT)
@@ -75,7 +76,7 @@ class _Life:
         self.version = 0
         self.suspicions: dict[str, Suspicion] = {}
         self.lived = Lived([], [], [], [], (world.end_at - world.start_at) / (30 * 86_400))
-        self.watch.expect((*PROBED, *MODELS), ("vendor",))
+        self.watch.expect(SCORED, ("vendor",))
         self.busy = list(world.busy())
         self.busy_starts = [start for start, _ in self.busy]
 
@@ -245,9 +246,9 @@ def _heard(life: _Life, said: Said, at: float) -> None:
         if state.suspicion is Suspicion.O_DOWN and before is not Suspicion.O_DOWN:
             life.lived.confirmed.append((at, state.component))
     for name in sorted(said.hurry | said.probe):
-        surface = "/".join(name.split("/")[:2])
-        if surface in PROBED:
-            life.push(at + 1.0, "extra", surface)
+        for one in PROBED:
+            if one == name or one.startswith(f"{name}/"):
+                life.push(at + 1.0, "extra", one)
         if name in said.hurry:
             for one in PROBED:
                 if one not in life.hurried:

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 
 import msgspec
 
@@ -209,8 +210,13 @@ class ErrorStream(msgspec.Struct):
         They are one step: the test looks once where it could have looked often, which keeps the
         stated error (each step's factor still has expectation 1) and may cost it a moment.
         """
+        self.take(at, failed=failed, weight=weight)
+        return self.suspicion(at)
+
+    def take(self, at: float, *, failed: bool, weight: float) -> None:
+        """As `votes`, for who asks later what stands."""
         if weight <= 0:
-            return self.suspicion(at)
+            return
         p0 = self.rate.p0()
         bad = weight if failed else 0.0
         self._weigh(at, failed, weight, p0)
@@ -222,7 +228,6 @@ class ErrorStream(msgspec.Struct):
             self._raise(at)
         else:
             self._heal(failed, weight, p0)
-        return self.suspicion(at)
 
     def suspicion(self, at: float) -> ErrorSuspicion | None:
         """Return the suspicion that stands at `at`, or None."""
@@ -255,16 +260,21 @@ class ErrorStream(msgspec.Struct):
 
     def share(self, at: float, since: float = 0.0) -> Share:
         """Return the share of failures in the last ten minutes, from `since` on."""
-        votes = [vote for vote in self.window if vote[0] >= max(since, at - WINDOW_S)]
-        return share_of(sum(vote[1] for vote in votes), sum(vote[2] for vote in votes))
+        first = max(since, at - WINDOW_S)
+        failures = total = 0.0
+        for when, bad, weight in reversed(self.window):
+            if when < first:
+                break
+            failures += bad
+            total += weight
+        return share_of(failures, total)
 
     def _statistic(self) -> float:
         return sum(rise.r for rise in self.rises) / len(self.rises)
 
     def _weigh(self, at: float, failed: bool, weight: float, p0: float) -> None:
-        for step, rise in zip(RISES, self.rises, strict=True):
-            p1 = p0 + (1 - p0) * step
-            log_ratio = weight * math.log(p1 / p0 if failed else (1 - p1) / (1 - p0))
+        for factor, rise in zip(_factors(p0, failed), self.rises, strict=True):
+            log_ratio = weight * factor
             if self.raised is None:
                 rise.r = min((rise.r + 1) * math.exp(log_ratio), R_MAX)
             if rise.log_ratio <= 0:
@@ -291,6 +301,13 @@ class ErrorStream(msgspec.Struct):
         if self.raised.healthy >= HEALTHY_VOTES:
             self.raised = None
             self.rises = [Rise() for _ in RISES]
+
+
+@lru_cache(maxsize=1024)
+def _factors(p0: float, failed: bool) -> tuple[float, ...]:
+    """What one vote is worth against each p1, in nats; p0 changes once an hour."""
+    rises = [p0 + (1 - p0) * step for step in RISES]
+    return tuple(math.log(p1 / p0 if failed else (1 - p1) / (1 - p0)) for p1 in rises)
 
 
 def share_of(failures: float, total: float, z: float = Z80) -> Share:

@@ -12,6 +12,7 @@ same in the same order it says the same, which is what replays, drills and resta
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 import msgspec
 
@@ -365,17 +366,23 @@ class Watch:
 
 def components_of(observation: Observation) -> tuple[str, ...]:
     """The components that an observation is evidence for: itself, its surface, our upstream."""
+    upstream = observation.upstream if observation.source in {"attempt", "probe"} else ""
+    return _components_of(observation.component, observation.source == "report", upstream)
+
+
+@lru_cache(maxsize=4096)
+def _components_of(name: str, report: bool, upstream: str) -> tuple[str, ...]:
     try:
-        component = Component.parse(observation.component)
+        component = Component.parse(name)
     except ValueError:
         return ()
     whole = component.whole.name
-    if observation.source == "report":
+    if report:
         return (whole,)
     names = [component.name] if component.name != whole else []
     names.append(whole)
-    if observation.upstream and observation.source in {"attempt", "probe"}:
-        names.append(f"outlast/upstream/{observation.upstream}")
+    if upstream:
+        names.append(f"outlast/upstream/{upstream}")
     return tuple(dict.fromkeys(names))
 
 

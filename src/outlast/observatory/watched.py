@@ -171,7 +171,7 @@ class Watched:
             self._failed_at = now
         if observation.source == "attempt":
             self._traffic.add(failed, observation.weight, now)
-            self._own.votes(now, failed=failed, weight=observation.weight)
+            self._own.take(now, failed=failed, weight=observation.weight)
             if not failed and observation.latency_s > 0 and observation.weight <= FEW:
                 self._slow.observe(now, observation.latency_s)
         elif observation.source == "probe":
@@ -186,12 +186,12 @@ class Watched:
             stream = self._probes[place] = Stream(fusion.PROBE_P0)
         stream.add(failed, weight, now)
         if place == vantage:
-            self._own.votes(now, failed=failed, weight=weight)
+            self._own.take(now, failed=failed, weight=weight)
             return
         test = self._elsewhere.get(place)
         if test is None:
             test = self._elsewhere[place] = ErrorStream(self._threshold)
-        test.votes(now, failed=failed, weight=weight)
+        test.take(now, failed=failed, weight=weight)
 
     @property
     def rate(self) -> Rate:
@@ -221,7 +221,8 @@ class Watched:
     def look(self, page: VendorPage | None, vantage: str, now: float) -> ComponentState:
         """Return what is said of it now, and remember that it was."""
         self._catch_up(now)
-        readings = self._readings(vantage, now)
+        suspicion = self._own.suspicion(now)
+        readings = self._readings(suspicion, vantage, now)
         vendor = Vendor()
         if page is not None:
             onset = min(
@@ -240,7 +241,7 @@ class Watched:
                 self._failed_at,
                 self.state.contradiction,
             )
-        if self._own.suspicion(now) is not None:
+        if suspicion is not None:
             self._quiet_at = 0.0
         elif not self._quiet_at:
             self._quiet_at = now
@@ -252,9 +253,10 @@ class Watched:
         fine = self.state is None or self.state.suspicion is Suspicion.NONE
         return fine and now - self.touched_at > after_s
 
-    def _readings(self, vantage: str, now: float) -> dict[str, Reading]:
+    def _readings(
+        self, suspicion: ErrorSuspicion | None, vantage: str, now: float
+    ) -> dict[str, Reading]:
         found: dict[str, Reading] = {}
-        suspicion = self._own.suspicion(now)
         if self._traffic.live(now):
             found["traffic"] = self._traffic.reading("traffic", now, SHOWN_S, suspicion)
             if (slow := self._slow.suspicion(now)) is not None:

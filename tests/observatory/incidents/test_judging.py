@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from outlast.nouns import Evidence, Status, Suspicion
 from outlast.observatory import fusion
-from outlast.observatory.judging import GROUPS, Before, Reading, Vendor, judge, share_of
+from outlast.observatory.judging import (
+    CONFIRMED_P,
+    GROUPS,
+    Before,
+    Reading,
+    Vendor,
+    judge,
+    share_of,
+)
 
 NOW = 1_000_000.0
 
@@ -172,7 +180,8 @@ def test_nothing_is_confirmed_without_two_kinds_and_095(
 @given(log_odds)
 def test_the_crowd_alone_never_reaches_what_confirms(odds: float) -> None:
     state = judge("a/api", {"report": reading("report", odds, fired=True)}, Vendor(), Before(), NOW)
-    assert state.probability < 0.6
+    assert state.probability < 0.8 < CONFIRMED_P
+    assert state.suspicion is Suspicion.S_DOWN
 
 
 @given(st.integers(0, 500), st.integers(0, 500))
