@@ -49,6 +49,7 @@ REPEAT_EVERY_S = 60.0
 """What is said of every component is said again, so that who missed it hears it."""
 FORECAST_EVERY_S = 60.0
 HURRY_EVERY_S = 600.0
+PROBE_EVERY_S = 60.0
 
 
 class Said(msgspec.Struct):
@@ -104,6 +105,8 @@ class Watch:
         self._repeated_at = 0.0
         self._forecast_at = 0.0
         self._hurried: dict[str, float] = {}
+        self._asked: dict[str, float] = {}
+        """When a probe at once was asked for, of what is half way to a suspicion."""
         self._learned: set[str] = set()
         """Notices that time to recovery has learnt from, `feed/id`."""
 
@@ -253,7 +256,7 @@ class Watch:
             before = watched.state
             page = self._pages.get(watched.component.provider)
             state = watched.look(page, self._vantage, now)
-            if watched.watching:
+            if watched.watching and state.suspicion is Suspicion.NONE:
                 self._closer(name, said, now)
             seen.append(state)
             if repeat or _differs(before, state):
@@ -272,8 +275,8 @@ class Watch:
 
     def _closer(self, name: str, said: Said, now: float) -> None:
         """Half way to a suspicion: probes at once, and none of the vendor's page yet."""
-        if now - self._hurried.get(name, -HURRY_EVERY_S) >= HURRY_EVERY_S:
-            self._hurried[name] = now
+        if now - self._asked.get(name, -PROBE_EVERY_S) >= PROBE_EVERY_S:
+            self._asked[name] = now
             said.probe.add(name)
 
     def _hurry(self, state: ComponentState, said: Said, now: float) -> None:
@@ -362,6 +365,7 @@ class Watch:
         for name, watched in list(self._watched.items()):
             if name not in self._expected and watched.touched_at and watched.idle(now, IDLE_S):
                 del self._watched[name]
+                self._asked.pop(name, None)
 
 
 def components_of(observation: Observation) -> tuple[str, ...]:
