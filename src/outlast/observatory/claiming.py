@@ -111,7 +111,8 @@ class Claiming:
         changed = []
         for claim in self.of(incident.id):
             moved = claims_reading.with_surfaces(claim, by_surface, now)
-            moved = claims_reading.with_end(moved, ended_at, now)
+            if incident.stage is not Stage.MONITORING:  # whether it is over is being watched
+                moved = claims_reading.with_end(moved, ended_at, now)
             if moved is not claim:
                 changed.append(self._keep(moved))
         return changed

@@ -211,7 +211,10 @@ class Watch:
         said = self._look(names, now, repeat=repeat)
         if every:
             self._looked_at = now
-            said.add(self._incidents.tick(now))
+            ended = self._incidents.tick(now)
+            said.add(ended)
+            for incident in ended:
+                said.claims += self.claims.seen(incident, (), now)
         if repeat:
             self._repeated_at = now
             said.claims += self.claims.expire(now)
