@@ -20,7 +20,7 @@ from outlast.gateway.http import (
     unknown_key,
 )
 from outlast.gateway.limits import InFlight
-from outlast.gateway.relay.inbound import Request
+from outlast.gateway.relay.request import Request
 from outlast.gateway.relay.run import Alarms, Calling, Run
 from outlast.wire.codec import ApiError
 

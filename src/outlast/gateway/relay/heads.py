@@ -12,6 +12,8 @@ Pairs = list[tuple[bytes, bytes]]
 LAST_CHUNK = b"0\r\n\r\n"
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
+FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+_VERSIONS = frozenset({"1.1", "1.0"})
 _UNSAFE_NAME = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
 """Anything but a token (RFC 9110, 5.6.2)."""
 _UNSAFE_VALUE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
@@ -36,9 +38,32 @@ def request_headers(pairs: Pairs) -> dict[str, str]:
     headers: dict[str, str] = {}
     for raw, value in pairs:
         name = _name(raw)
-        text = _text(value)
+        text = _text(value.strip(b" \t"))
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
     return headers
+
+
+def oddity(headers: Mapping[str, str], version: str) -> str:
+    """Return what is wrong with a request's head that llhttp bears; empty: nothing.
+
+    Whatever two readers could frame or route in two ways is refused (RFC 9112, 3.2 and 6.1).
+    """
+    if version not in _VERSIONS:
+        return "This service speaks HTTP/1.1."
+    host = headers.get("host")
+    if (host is None and version == "1.1") or (host is not None and "," in host):
+        return "A request has exactly one host header."
+    if headers.get("transfer-encoding", "chunked").lower() != "chunked":
+        return "The only transfer-encoding here is chunked."
+    return ""
+
+
+def framing(headers: Mapping[str, str]) -> bytes:
+    """Return the header line that frames a request's body; empty where there is none."""
+    if "transfer-encoding" in headers:
+        return b"transfer-encoding: chunked"
+    length = headers.get("content-length", "0")
+    return f"content-length: {length}".encode() if length.strip("0") else b""
 
 
 def response_headers(pairs: Pairs) -> dict[str, str]:

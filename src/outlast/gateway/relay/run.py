@@ -43,7 +43,7 @@ from outlast.gateway.events import (
 )
 from outlast.gateway.express import Machine
 from outlast.gateway.pump import SLOW_CLIENT_S
-from outlast.gateway.relay.outbound import Listener
+from outlast.gateway.relay.call import Listener
 from outlast.nouns import Candidate, Receipt
 from outlast.outcome import Fault
 
