@@ -14,7 +14,8 @@ import structlog
 from outlast.clock import Clock
 from outlast.gateway.asked import Prepared
 from outlast.gateway.limits import InFlight
-from outlast.gateway.relay.outbound import LINGER_S, Listener, Relay
+from outlast.gateway.relay.call import LINGER_S, Listener
+from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.run import Holding
 from outlast.gateway.state import GatewayState
 from outlast.gateway.transport import Answer, NetworkFault, Transport

@@ -1,0 +1,326 @@
+"""One call to an upstream over HTTP/1.1, and the connection that carries it.
+
+A listener hears the head once, then the body as it comes, then its end or a fault. A connection
+carries one call at a time; outbound.py keeps those that are free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Protocol, cast
+
+import httptools
+import msgspec
+
+from outlast.gateway.relay import heads
+from outlast.gateway.transport import HEAD_LIMIT_BYTES
+from outlast.network import fault_of
+from outlast.outcome import Fault
+
+HEADERS_MAX = 200
+INTERIM_MAX = 8
+"""Answers of 1xx before the one that counts."""
+LINGER_S = 1.0
+"""How long an answer that nobody needs any more is read on, so that its connection can stay."""
+_BODILESS = frozenset({204, 304})
+_TOGETHER_BYTES = 64 << 10
+"""Up to here head and body are one piece; beyond, the copy would cost more than the call."""
+
+
+class Listener(Protocol):
+    """Hears one call's answer. After `ended` or `failed` nothing more comes."""
+
+    def headed(self, status: int, headers: dict[str, str]) -> None: ...
+    def received(self, data: bytes) -> None: ...
+    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Head, body and end, where one read brought them all."""
+
+    def ended(self) -> None: ...
+    def failed(self, fault: Fault) -> None: ...
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where an upstream is, and the lines that every call to it begins with."""
+
+    key: tuple[str, int, str, bool]
+    host: str
+    port: int
+    tls: bool
+    host_line: str
+    credential: dict[str, str]
+    connect_s: float
+
+
+class Pool(Protocol):
+    """Where a call's connection comes from, and where it goes back to."""
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+    def dispatch(self, call: Call) -> None: ...
+    def put_back(self, origin: Origin, connection: Connection) -> None: ...
+    def forget(self, origin: Origin, connection: Connection) -> None: ...
+
+
+class Call:
+    """One call under way, as its listener's owner holds it."""
+
+    __slots__ = ("_connection", "_paused", "_task", "body", "head", "listener", "origin", "pool")
+
+    def __init__(
+        self, pool: Pool, origin: Origin, head: bytes, body: bytes, listener: Listener
+    ) -> None:
+        self.pool = pool
+        self.origin = origin
+        self.head = head
+        self.body = body
+        self.listener: Listener | None = listener
+        self._connection: Connection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._paused = False
+
+    def pause(self) -> None:
+        """Read no more of the answer for now."""
+        self._paused = True
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume(self) -> None:
+        self._paused = False
+        if self._connection is not None:
+            self._connection.resume()
+
+    def abandon(self) -> None:
+        """Nothing of it is wanted any more: an unfinished answer costs the connection."""
+        self.listener = None
+        if self._task is not None:
+            self._task.cancel()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.abort()
+
+    def release(self) -> None:
+        """What is wanted has come. Its last bytes are waited for, so that the connection stays."""
+        if self._connection is None or self._connection.whole:
+            self.listener = None
+        else:
+            self.listener = None
+            self.resume()
+            self.pool.loop.call_later(LINGER_S, self.abandon)
+
+    # -- for the pool and the connection -------------------------------------------------------
+
+    def carried_by(self, connection: Connection) -> None:
+        self._connection = connection
+        if self._paused:
+            connection.pause()
+
+    def connecting(self, task: asyncio.Task[None]) -> None:
+        self._task = task
+        task.add_done_callback(self._connected)
+
+    def _connected(self, _: asyncio.Task[None]) -> None:
+        self._task = None
+
+    def fail(self, fault: Fault) -> None:
+        self._connection = None
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.failed(fault)
+
+    def leave(self) -> None:
+        """Its connection is free again."""
+        self._connection = None
+
+    def end(self) -> None:
+        self._connection = None
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.ended()
+
+
+class Connection(asyncio.Protocol):
+    """One connection to an upstream; httptools calls the `on_…` methods while it parses."""
+
+    def __init__(self, pool: Pool, origin: Origin) -> None:
+        self._pool = pool
+        self._origin = origin
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._call: Call | None = None
+        self._reused = False
+        self._read_paused = False
+        self.idle_since = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pairs: heads.Pairs = []
+        self._pieces: list[bytes] = []
+        self._head_bytes = 0
+        self._interim = 0
+        self._headed = False
+        self._told = False
+        self._heard = False
+        self.whole = False
+        self._surplus = False
+        self._until_close = False
+        self._kept = False
+        self._status = 0
+
+    # -- used by calls and the pool ------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    def send(self, call: Call, *, reused: bool) -> None:
+        assert self._transport is not None
+        self._begin()
+        self._call, self._reused = call, reused
+        call.carried_by(self)
+        if len(call.body) <= _TOGETHER_BYTES:
+            self._transport.write(call.head + call.body)
+        else:
+            self._transport.writelines((call.head, call.body))
+
+    def pause(self) -> None:
+        if not self._read_paused and self.usable:
+            assert self._transport is not None
+            self._read_paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._read_paused and self.usable:
+            assert self._transport is not None
+            self._read_paused = False
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        self._call = None
+        if self._transport is not None:
+            self._transport.abort()
+
+    # -- asyncio -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        call = self._call
+        if call is None:  # nobody asked
+            self.abort()
+            return
+        self._heard = True
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            if not self.whole:
+                self._break(Fault("malformed", "not HTTP"))
+                return
+            self._surplus = True  # the answer is whole; what comes after it was never asked for
+        if not self._headed:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_LIMIT_BYTES:
+                self._break(Fault("malformed", "not HTTP"))
+            return
+        self._tell(call)
+
+    def _tell(self, call: Call) -> None:
+        """Let the listener hear what this read brought; it may abandon the call at any word."""
+        listener = call.listener
+        if self.whole and not self._told and listener is not None and self._pieces:
+            self._told = True
+            pieces, self._pieces = self._pieces, []
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            headers = heads.response_headers(self._pairs)
+            self._finish(call)
+            call.listener = None
+            call.leave()
+            listener.answered(self._status, headers, body)
+            return
+        if not self._told:
+            self._told = True
+            if listener is not None:
+                listener.headed(self._status, heads.response_headers(self._pairs))
+        pieces = self._pieces
+        if pieces:
+            self._pieces = []
+            listener = call.listener
+            if listener is not None:
+                listener.received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        if self.whole and self._call is call:
+            self._finish(call)
+            call.end()
+
+    def _finish(self, call: Call) -> None:
+        self._call = None
+        transport = self._transport
+        assert transport is not None
+        unsent = transport.get_write_buffer_size() > 0  # an answer before the question's end
+        if self._surplus or unsent or not self._kept:
+            transport.abort()
+        else:
+            self.resume()
+            self._pool.put_back(self._origin, self)
+
+    def _break(self, fault: Fault) -> None:
+        call = self._call
+        self.abort()
+        if call is not None:
+            call.fail(fault)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        call, self._call = self._call, None
+        self._transport = None
+        if call is None:
+            self._pool.forget(self._origin, self)
+        elif self._until_close and exc is None:
+            call.end()
+        elif self._reused and not self._heard and call.listener is not None:
+            self._pool.dispatch(call)
+        else:
+            call.fail(fault_of(exc) if exc is not None else Fault("reset"))
+
+    # -- httptools -----------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        if self.whole:
+            raise ValueError("more than was asked for")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._headed:
+            if name.lower() in heads.FRAMING:
+                raise ValueError("a frame in a trailer")
+            return  # trailers mean nothing here
+        self._head_bytes += len(name) + len(value)
+        self._pairs.append((name, value))
+        if self._head_bytes > HEAD_LIMIT_BYTES or len(self._pairs) > HEADERS_MAX:
+            raise ValueError("a head beyond the limit")
+
+    def on_headers_complete(self) -> None:
+        status = self._status = self._parser.get_status_code()
+        named = [name.lower() for name, _ in self._pairs]
+        coded = b"transfer-encoding" in named
+        if coded and not self._chunked(named):
+            raise ValueError("a body in a coding that nobody asked for")
+        if status >= 200:
+            self._headed = True
+            counted = coded or b"content-length" in named
+            self._until_close = not counted and status not in _BODILESS
+        elif status == 101 or self._interim >= INTERIM_MAX:
+            raise ValueError("an answer that was not asked for")
+
+    def _chunked(self, named: list[bytes]) -> bool:
+        """Whether the one coding of the body is the one that we read."""
+        coding = self._pairs[named.index(b"transfer-encoding")][1]
+        return coding.strip().lower() == b"chunked" and named.count(b"transfer-encoding") == 1
+
+    def on_body(self, body: bytes) -> None:
+        self._pieces.append(body)
+
+    def on_message_complete(self) -> None:
+        if self._headed:
+            self.whole = True
+            self._kept = self._parser.should_keep_alive()  # afterwards it forgets
+        else:
+            self._interim += 1
+            self._pairs = []
