@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 RESULTS = ROOT / "bench" / "results"
 EXIT_SHORT, EXIT_NOTHING = 1, 2
+WIDTH = 140
+"""Where there is no terminal that says how wide it is."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -52,6 +54,8 @@ PARTS: dict[str, Job] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
     began = time.monotonic()
     parts = [_run(name, options, console) for name in options.only]
     shown: dict[str, Any] = {

@@ -12,6 +12,8 @@ from rich.table import Table as Grid
 
 from bench.observatory.result import Figure, Result, Table
 
+FIGURE_BEGINS = frozenset("0123456789+-<> ")
+
 
 class Part(msgspec.Struct):
     """A part of the benchmark that was run, or why it was not."""
@@ -126,7 +128,9 @@ def _value(one: Figure) -> str:
 def _grid(table: Table) -> Grid:
     grid = Grid(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for number, name in enumerate(table.head):
-        grid.add_column(name, justify="left" if number == 0 else "right")
+        cells = [row[number] for row in table.rows]
+        figures = number > 0 and all(not cell or cell[0] in FIGURE_BEGINS for cell in cells)
+        grid.add_column(name, justify="right" if figures else "left")
     for row in table.rows:
         grid.add_row(*row)
     return grid
