@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from bench.observatory.result import Chart, Line
 
 WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 56, 24, 64, 76
+LEFT, RIGHT, TOP, BOTTOM = 56, 28, 72, 76
 _STYLE = """
 text { font: 13px system-ui, sans-serif; fill: #1f2328 }
 .head { font-weight: 600; font-size: 15px } .quiet { fill: #59636e } .end { text-anchor: end }
@@ -59,7 +59,7 @@ def _y(chart: Chart, value: float) -> float:
 
 def _axes(chart: Chart) -> list[str]:
     low, high = chart.low, chart.high
-    ticks = chart.ticks or ((low[0], f"{low[0]:g}"), (high[0], f"{high[0]:g}"))
+    ticks = chart.ticks or ((low[0], f"{low[0]:.4g}"), (high[0], f"{high[0]:.4g}"))
     parts = [_text(_x(chart, x), HEIGHT - BOTTOM + 18, words, "quiet mid") for x, words in ticks]
     middle = (low[1] + high[1]) / 2
     for y in (low[1], middle, high[1]):
@@ -79,18 +79,25 @@ def _guides(chart: Chart) -> list[str]:
     for number, (x, words) in enumerate(chart.moments):
         # Names that would lie on each other take turns.
         parts.append(_stroke("level", _x(chart, x), TOP, _x(chart, x), HEIGHT - BOTTOM))
-        parts.append(_text(_x(chart, x) + 4, TOP - 4 + 14 * (number % 2), words, "quiet"))
+        parts.append(_text(_x(chart, x) + 4, TOP - 4 - 14 * (number % 2), words, "quiet"))
     return parts
 
 
 def _line(chart: Chart, line: Line, number: int) -> list[str]:
     points = [(_x(chart, x), _y(chart, y)) for x, y in line.points]
     if line.dots:
-        return [f'<circle class="f{number}" cx="{x}" cy="{y}" r="3.5"/>' for x, y in points]
+        return [_dot(x, y, number) for x, y in points]
     if not points:
         return []
     path = "M" + "L".join(f"{x} {y}" for x, y in points)
     return [f'<path class="line c{number}" stroke-dasharray="{DASHES[number]}" d="{path}"/>']
+
+
+def _dot(x: float, y: float, number: int) -> str:
+    """A disc or a diamond: told apart without colours."""
+    if number % 2:
+        return f'<path class="f{number}" d="M{x} {y - 5}l5 5l-5 5l-5 -5Z"/>'
+    return f'<circle class="f{number}" cx="{x}" cy="{y}" r="3.5"/>'
 
 
 def _legend(chart: Chart) -> list[str]:
@@ -99,7 +106,7 @@ def _legend(chart: Chart) -> list[str]:
     for number, line in enumerate(chart.lines):
         kind = number % 4
         if line.dots:
-            parts.append(f'<circle class="f{kind}" cx="{x + 12}" cy="{y - 4}" r="3.5"/>')
+            parts.append(_dot(x + 12, y - 4, kind))
         else:
             dashes = f' stroke-dasharray="{DASHES[kind]}"'
             parts.append(f'<path class="line c{kind}"{dashes} d="M{x} {y - 4}h24"/>')
