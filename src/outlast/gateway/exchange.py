@@ -254,6 +254,8 @@ class Exchange:
     def _leave_others(self, winner: Racer, now: float) -> list[Command]:
         """The first to have something to show wins; the others' tokens are on record."""
         commands: list[Command] = []
+        if len(self._racers) == 1:
+            return commands
         for racer in [r for r in self._racers.values() if r is not winner]:
             del self._racers[racer.number]
             commands += [self._record.attempt(racer, _LEFT, now), Abandon(racer.number)]

@@ -145,6 +145,8 @@ class Leg:
             if self._piece is not None and self._holder.flowing:
                 units, data = self._skim(data)
                 released += units
+                if not data:
+                    break
             portion, data = self._portion(data)
             try:
                 frames = self._parser.feed(portion)

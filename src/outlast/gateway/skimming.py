@@ -61,6 +61,10 @@ class Template:
         before, after = self._before, self._after
         if not data.startswith(before):
             return None
+        if data.endswith(after) and data.count(_END) == 1:
+            # One frame by itself, as live models send them.
+            alone = _texts([data[len(before) : -len(after)]])
+            return Run(alone, [len(data)]) if alone is not None else None
         parts = data[len(before) :].split(self._between)
         last, found, _ = parts[-1].partition(after)
         if found:
@@ -87,7 +91,9 @@ def _texts(parts: list[bytes]) -> list[str] | None:
     if b"\n" in inside or b"\r" in inside:
         return None
     try:
-        if b"\\" not in inside and inside.count(b'"') == 2 * (len(parts) - 1):
+        if len(parts) == 1:
+            texts = [_ONE.decode(b'"%b"' % inside)]
+        elif b"\\" not in inside and inside.count(b'"') == 2 * (len(parts) - 1):
             texts = _ALL.decode(b'["%b"]' % inside)
         else:
             texts = [_ONE.decode(b'"%b"' % part) for part in parts]
