@@ -209,7 +209,7 @@ def _chat(answer: dict[str, Any]) -> tuple[str, Tokens] | None:
     if type(choice) is not dict or choice.get("finish_reason") not in _CHAT_ENDS:
         return None
     message = choice.get("message")
-    if type(message) is not dict or not _nothing(message, _CHAT_ODD):
+    if type(message) is not dict or not _nothing(message, _CHAT_EMPTY):
         return None
     content, created = message.get("content"), answer.get("created")
     if type(model) is not str or type(answer.get("id")) is not str:
@@ -234,7 +234,9 @@ def _messages(answer: dict[str, Any]) -> tuple[str, Tokens] | None:
     if type(blocks) is not list or not blocks or type(usage) is not dict:
         return None
     for block in blocks:
-        if type(block) is not dict or block.get("type") != "text" or block.get("citations"):
+        if type(block) is not dict or block.get("type") != "text":
+            return None
+        if not _nothing(block, _BLOCK_EMPTY):
             return None
         if type(block.get("text")) is not str or not block["text"]:
             return None
@@ -250,19 +252,23 @@ def _messages(answer: dict[str, Any]) -> tuple[str, Tokens] | None:
     return (model, tokens) if tokens is not None else None
 
 
-def _nothing(message: Mapping[str, Any], names: tuple[str, ...]) -> bool:
-    return not any(message.get(name) for name in names)
+def _nothing(holder: Mapping[str, Any], empty: Mapping[str, object]) -> bool:
+    """Whether nothing is there, in the type it would have: `refusal: []` is not the format."""
+    found = ((holder.get(name), nothing) for name, nothing in empty.items())
+    return all(one is None or one == nothing for one, nothing in found)
 
 
 _CHAT_ENDS = ("stop", "length")
 _MESSAGE_ENDS = ("end_turn", "max_tokens", "stop_sequence")
-_CHAT_ODD = (
-    "refusal",
-    "reasoning_content",
-    "reasoning",
-    "tool_calls",
-    "function_call",
-    "audio",
-)
-"""What a message may hold besides its text: then it goes the long way."""
+_CHAT_EMPTY: Mapping[str, object] = {
+    "refusal": "",
+    "reasoning_content": "",
+    "reasoning": "",
+    "tool_calls": [],
+    "function_call": None,
+    "audio": None,
+}
+"""What a message may hold besides its text, as it looks where there is none; the rest goes the
+long way."""
+_BLOCK_EMPTY: Mapping[str, object] = {"citations": []}
 _GLANCES: Mapping[Format, Glance] = {Format.OPENAI_CHAT: _chat, Format.ANTHROPIC: _messages}
