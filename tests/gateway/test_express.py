@@ -241,3 +241,15 @@ def test_what_is_not_plain_from_the_start_does_not_fit(why: str, changes: dict[s
     assert fits(plain, chat=True), why
     assert not fits(plain, chat=False)
     assert not fits(exchange("a", **({"stream": False} | changes))._plan, chat=True), why
+
+
+@pytest.mark.parametrize("empty", [[], {}, 0, False])
+@pytest.mark.parametrize("name", ["refusal", "tool_calls", "reasoning", "audio"])
+def test_an_empty_value_of_another_type_is_judged_the_long_way(name: str, empty: object) -> None:
+    short_way, long_way = express(Format.OPENAI_CHAT), machine(Format.OPENAI_CHAT)
+    body = msgspec.json.encode(changed(CHAT, ("choices", 0, "message", name), empty))
+    events: list[Event] = [HeadReceived(0, 200, HEADERS, 1.5), BytesReceived(0, body, 2.0)]
+    short_way.start(1.0)
+    long_way.start(1.0)
+    for event in [*events, BodyEnded(0, 3.0)]:
+        assert told(long_way.handle(event)) == told(short_way.handle(event))
