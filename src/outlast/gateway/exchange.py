@@ -67,6 +67,8 @@ from outlast.wire.codec import Codec
 from outlast.wire.stream import MalformedFrame, Stop
 
 FLUSH_S = 0.08
+FLUSH_SLACK_S = 0.005
+"""Timers fire by the millisecond."""
 _LEFT = Verdict(Outcome.LEFT, Scope.NONE, "another attempt was faster")
 _STOPPED = Verdict(Outcome.LEFT, Scope.NONE, "the service was stopped")
 _GONE = Verdict(Outcome.CLIENT_GONE, Scope.NONE, "the client closed the connection")
@@ -172,7 +174,7 @@ class Exchange:
         if self._flushing or self.done or not racer.leg.waiting_for_word:
             return []
         self._flushing = True
-        return [SetTimer("flush", now + FLUSH_S)]
+        return [SetTimer("flush", racer.half_at + FLUSH_S)]
 
     def _broke(self, racer: Racer, broken: Broken, now: float) -> list[Command]:
         """The connection broke; what the upstream had finished saying counts all the same."""
@@ -450,10 +452,15 @@ class Exchange:
         return min(racer.due() for racer in self._racers.values())
 
     def _flush(self, now: float) -> list[Command]:
+        """Show half a word that has waited long enough; a younger one waits for its own time."""
         self._flushing = False
         commands: list[Command] = []
         for racer in list(self._racers.values()):
-            if racer.leg.waiting_for_word:
+            due = racer.half_at + FLUSH_S
+            if racer.leg.waiting_for_word and now < due - FLUSH_SLACK_S:
+                self._flushing = True
+                commands.append(SetTimer("flush", due))
+            elif racer.leg.waiting_for_word:
                 commands += self._deliver(racer, racer.leg.flush(), now)
         return commands
 

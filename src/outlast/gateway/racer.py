@@ -31,6 +31,8 @@ class Racer:
         self.opened_at = now
         self.first_content_s: float | None = None
         self.warmed = False
+        self.half_at = now
+        """When the half word came that waits for its other half, if one does."""
         self._timeouts = timeouts
         self._gaps = gaps
         self._life_at = now
@@ -48,8 +50,12 @@ class Racer:
         """Take in bytes; return the units that may be shown. Raises Broken."""
         self._life_at = now
         size = self.leg.content_size
+        waited = self.leg.waiting_for_word
         try:
-            return self.leg.feed(data)
+            units = self.leg.feed(data)
+            if units or not waited:
+                self.half_at = now  # if half a word waits now, it has just come
+            return units
         finally:
             if self.leg.content_size > size:
                 if self.first_content_s is None:
