@@ -54,6 +54,7 @@ fuzz: $(VENV)/.dev ## A million hostile inputs for each parser, about an hour (C
 	@for format in anthropic openai_chat openai_responses; do \
 	  PYTHONPATH=src $(BIN)/python -m tests.wire.fuzz_$$format $(or $(CASES),1000000) || exit 1; \
 	done
+	PYTHONPATH=src $(BIN)/python -m tests.gateway.relay.fuzz_relay $(or $(CASES),1000000)
 
 lock: $(VENV)/.dev ## Choose the packages anew and write their hashes
 	scripts/lock $(BIN)/python
