@@ -242,7 +242,7 @@ class Drain(Generic[T]):
                 while (records := await self._drain_batch()) and (
                     to_the_end or (records >= self._work.batch_records and not self._busy)
                 ):
-                    pass
+                    self._look()
             except (DatabaseUnavailable, SchemaTooNew, OSError) as error:
                 self.note(str(error))
                 return False

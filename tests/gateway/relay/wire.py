@@ -202,5 +202,7 @@ def _taken(head: h11.Request, body: bytes) -> Taken:
             text = value.decode("latin-1")
         text = text.lower() if name == "transfer-encoding" else text
         headers[name] = f"{headers[name]}, {text}" if name in headers else text
-    target = head.target.decode("latin-1").removesuffix("?")  # an empty query is none
+    target = head.target.decode("latin-1")
+    if target.find("?") == len(target) - 1:
+        target = target[:-1]  # an empty query is none
     return Taken(head.method.decode("latin-1"), target, headers, body)

@@ -312,7 +312,7 @@ class Connection(asyncio.Protocol):
     def _chunked(self, named: list[bytes]) -> bool:
         """Whether the one coding of the body is the one that we read."""
         coding = self._pairs[named.index(b"transfer-encoding")][1]
-        return coding.strip().lower() == b"chunked" and named.count(b"transfer-encoding") == 1
+        return coding.lower() == b"chunked" and named.count(b"transfer-encoding") == 1
 
     def on_body(self, body: bytes) -> None:
         self._pieces.append(body)
