@@ -5,8 +5,9 @@ second by default) over keep-alive connections, one request under way on each; a
 counts from when it was due, so that a server that falls behind cannot hide it. Reporters are in
 100,000 networks; one report in ten is somebody's second, one in fifty the same request once more.
 
-In the middle of it the server is killed (SIGKILL) and started again. Then the database must hold
-every report that was acknowledged with an id, once, and its sums by day must say the same number.
+At the end of it, while requests are under way, the server is killed (SIGKILL) and started again.
+Then the database must hold every report that was acknowledged with an id, once, and its sums by
+day must say the same number.
 `SECONDS` in the environment of `python -m bench.observatory.flood` sets how long; QUICK is 10.
 """
 
@@ -119,8 +120,12 @@ def run(
     *,
     seconds: float = QUICK_S,
     rate_per_s: float = RATE_PER_S,
+    acknowledged: int = 0,
 ) -> Result:
-    """Flood a server for so long. `data` and `since` are not needed: reports are made here."""
+    """Flood a server for so long, and until so many reports were acknowledged with an id.
+
+    `data` and `since` are not needed: reports are made here.
+    """
     del data, since
     busy = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="outlast-flood-") as name:
@@ -128,7 +133,7 @@ def run(
         server = Server(folder)
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                tally = runner.run(_flood(server, seconds, rate_per_s))
+                tally = runner.run(_flood(server, seconds, rate_per_s, acknowledged))
             restarted_at = time.monotonic()
             server = Server(folder)
             back_s = time.monotonic() - restarted_at
@@ -172,8 +177,11 @@ def _odd(tally: Tally) -> int:
     return sum(count for status, count in tally.statuses.items() if status not in {200, 202})
 
 
-async def _flood(server: Server, seconds: float, rate_per_s: float) -> Tally:
-    """Send on schedule, and kill the server at the end, while requests are under way."""
+async def _flood(server: Server, seconds: float, rate_per_s: float, acknowledged: int) -> Tally:
+    """Send on schedule, and kill the server at the end, while requests are under way.
+
+    A machine so busy that fewer than `acknowledged` came by then is given up to `READY_S` more.
+    """
     tally = Tally()
     requests = Requests(random.Random(7), rate_per_s)
     used_s = server.cpu_s()
@@ -184,6 +192,9 @@ async def _flood(server: Server, seconds: float, rate_per_s: float) -> Tally:
     while (now := time.monotonic()) < tally.began_at + seconds:
         tally.rss_mib.append(server.rss_mib())
         await asyncio.sleep(min(1.0, max(0.0, tally.began_at + seconds - now)))
+    given_up_at = time.monotonic() + READY_S
+    while len(tally.ids) < acknowledged and time.monotonic() < given_up_at:
+        await asyncio.sleep(0.01)
     tally.ended_at = time.monotonic()
     tally.rss_mib.append(server.rss_mib())
     tally.cpu_s = server.cpu_s() - used_s
