@@ -55,6 +55,10 @@ HOUR_SHARE_MAX = 5.0
 WINDOW_S = 600.0
 WINDOW_VOTES = 512
 R_MAX = 1e12
+STEP_MAX = 600.0
+"""Nats of one step: a second's flood is told as one vote of thousands, and e^710 is no number."""
+HEAL_VOTES_MAX = 300.0
+"""As STEP_MAX, for votes of "healthy again", each worth ten to one at most."""
 Z80 = 1.2816
 
 
@@ -276,7 +280,7 @@ class ErrorStream(msgspec.Struct):
         for factor, rise in zip(_factors(p0, failed), self.rises, strict=True):
             log_ratio = weight * factor
             if self.raised is None:
-                rise.r = min((rise.r + 1) * math.exp(log_ratio), R_MAX)
+                rise.r = min((rise.r + 1) * math.exp(min(log_ratio, STEP_MAX)), R_MAX)
             if rise.log_ratio <= 0:
                 rise.log_ratio, rise.since_at, rise.failures, rise.total = 0.0, at, 0.0, 0.0
             rise.log_ratio += log_ratio
@@ -297,7 +301,7 @@ class ErrorStream(msgspec.Struct):
         assert self.raised is not None
         p_bad = min(max(10 * p0, 0.1), 0.9)
         ratio = p0 / p_bad if failed else (1 - p0) / (1 - p_bad)
-        self.raised.healthy = (self.raised.healthy + 1) * ratio**weight
+        self.raised.healthy = (self.raised.healthy + 1) * ratio ** min(weight, HEAL_VOTES_MAX)
         if self.raised.healthy >= HEALTHY_VOTES:
             self.raised = None
             self.rises = [Rise() for _ in RISES]

@@ -103,6 +103,13 @@ def test_sustained_success_ends_a_suspicion_and_a_failing_quarter_does_not() -> 
     assert ill.raised is not None
 
 
+@pytest.mark.parametrize("weight", [137.0, 5_000.0, 1e9])
+def test_a_flood_told_as_one_vote_is_suspected_and_ends_like_any_other(weight: float) -> None:
+    stream = fed([(False, 1.0)] * 100)
+    assert stream.votes(700.0, failed=True, weight=weight) is not None
+    assert stream.votes(701.0, failed=False, weight=weight) is None
+
+
 def test_a_second_outage_is_suspected_like_the_first() -> None:
     stream = fed([(True, 1.0)] * 4 + [(False, 1.0)] * 60)
     assert stream.raised is None
