@@ -119,13 +119,14 @@ async def _leave(client: aiosmtplib.SMTP) -> None:
 
 def write(parcel: Parcel, links: Links, sender: str, now: float) -> EmailMessage:
     """The mail, as it leaves. Header values with line breaks are refused by the email package,
-    and none comes here: addresses and titles were checked before."""
+    and none comes here: addresses and titles were checked before. An encoded word (RFC 2047) in a
+    title stays as it is written: the package would decode it first, with any line break in it."""
     said = mail(parcel, links)
     domain = sender.rpartition("@")[2]
     made = EmailMessage(policy=SMTP_POLICY)
     made["From"] = f"Outlast <{sender}>"
     made["To"] = parcel.subscription.target
-    made["Subject"] = said.subject
+    made["Subject"] = said.subject.replace("=?", "= ?")
     made["Date"] = format_datetime(datetime.fromtimestamp(now, UTC))
     made["Message-ID"] = f"<{parcel.id}@{domain}>"
     if len(parcel.news) == 1:

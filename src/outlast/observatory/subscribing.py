@@ -173,7 +173,8 @@ def clean_target(kind: Channel, text: str, rules: Rules = PUBLIC) -> str:
 
 
 # The first part is RFC 5322's dot-atom; quoted local parts are left out on purpose: nobody has
-# one, and they may hold what steers a mail server.
+# one, and they may hold what steers a mail server. Nor may one begin an encoded word (RFC 2047),
+# which a mail's header would show decoded: as another address, or as a further header.
 _LOCAL = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _MAIL = re.compile(rf"({_LOCAL})@({_LABEL}(?:\.{_LABEL})+)")
@@ -182,7 +183,7 @@ _PROVIDER = re.compile(r"[a-z0-9][a-z0-9_.-]{0,59}")
 
 def _address(text: str) -> str:
     found = _MAIL.fullmatch(text) if len(text) <= MAIL_LIMIT else None
-    if found is None or len(found[1]) > 64:
+    if found is None or len(found[1]) > 64 or "=?" in text:
         raise BadSubscription(
             [
                 "target: that is not an e-mail address that we can write to. It looks like "

@@ -141,7 +141,15 @@ async def test_a_password_is_not_shown_to_a_server_that_does_not_ask(server: Ser
 
 @pytest.mark.parametrize(
     "title",
-    ["line\r\nBcc: all@example.org", "line\nX: y", "nul\x00", "\u202egnitrevni", "a" * 5000],
+    [
+        "line\r\nBcc: all@example.org",
+        "line\nX: y",
+        "nul\x00",
+        "\u202egnitrevni",
+        "a" * 5000,
+        "=?utf-8?q?a=0d=0aBcc:_all=40example.org?= b",
+        "=?utf-8?b?YQ0KWDogeQ==?=",
+    ],
 )
 async def test_nothing_in_a_title_becomes_a_header(server: Server, title: str) -> None:
     one = parcel(*step("opened", title={"en": title, "fr": title}))

@@ -58,6 +58,11 @@ def test_an_address_alone_is_enough_and_hears_all_that_matters_at_once() -> None
         ("its local part is too long", "a" * 65 + "@example.org"),
         ("empty is none", ""),
         ("a NUL is none", "ann\x00@example.org"),
+        (
+            "an encoded word would be shown as another address",
+            "=?utf-8?q?ben=40b.org?=@example.org",
+        ),
+        ("an encoded line break would begin a header", "=?utf-8?q?a=0aBcc:b?=@example.org"),
     ],
 )
 def test_what_is_no_mail_address_is_refused(why: str, target: str) -> None:
