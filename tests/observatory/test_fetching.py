@@ -94,6 +94,14 @@ async def test_a_packing_that_is_wrong_is_garbage(encoding: str, body: bytes) ->
         assert (await fails(page.url)).kind == "garbage"
 
 
+async def test_a_packed_body_that_never_ends_is_left_at_its_end() -> None:
+    """Nothing behind the end counts towards the limit of what is unpacked: it would fill memory."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
+    async with raw_server(head + gzip.compress(b"[]") + b"x" * 300_000, close=False) as url:
+        failed = await fails(url)
+    assert (failed.kind, str(failed)) == ("garbage", "a body that goes on after its end")
+
+
 @pytest.mark.parametrize("status", [401, 403, 404, 405, 500, 503])
 async def test_another_status_is_an_answer_without_a_body(status: int) -> None:
     async with status_page() as page:

@@ -131,6 +131,7 @@ async def _body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     """Read and unpack within the limit. Raises FetchFailed.
 
     We ask for gzip alone and unpack it ourselves, so that a small body cannot become a large one.
+    What comes after its end is refused at once: zlib would keep all of it in memory.
     """
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in {"identity", "", "gzip", "x-gzip"}:
@@ -143,6 +144,8 @@ async def _body(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
             part = unpack.decompress(chunk, limit_bytes - size + 1) if unpack else chunk
         except zlib.error as error:
             raise FetchFailed("garbage", "a body that cannot be unpacked") from error
+        if unpack is not None and unpack.unused_data:
+            raise FetchFailed("garbage", "a body that goes on after its end")
         size += len(part)
         if size > limit_bytes:
             raise FetchFailed("garbage", f"a body of more than {limit_bytes >> 10} KiB")
