@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from outlast.observatory.addresses import Rules
 from outlast.observatory.feeds.catalogue import Feed
 from outlast.observatory.feeds.changes import Known, compare
 from outlast.observatory.feeds.reading import FeedPage
-from outlast.observatory.fetching import Fetcher
+from outlast.observatory.fetching import Fetched, Fetcher
 from outlast.observatory.poller import News, Poller, Unchanged, Unreachable
 from tests.observatory.feeds.bodies import history, incident, summary, update
 from tests.observatory.pages import StatusPage, raw_server, status_page
@@ -156,6 +157,28 @@ async def test_while_we_are_offline_nobody_is_asked_and_nobody_is_called_unreach
     offline = False
     await watch.rounds(2)
     assert [type(one).__name__ for one in watch.news] == ["Unreachable"]
+
+
+async def test_a_document_that_we_stumble_over_is_unreachable_and_the_others_are_read() -> None:
+    async with status_page() as page:
+        page.body = summary([])
+        watch = Watch(feed(page, name="fine"), Feed("odd", "openai", ("https://odd.example/",)))
+
+        async def stumble(url: str, **limits: Any) -> Fetched:
+            if "odd" in url:
+                raise RuntimeError("nobody thought of this")
+            return await FETCH(url, **limits)
+
+        watch.poller = Poller(
+            [plan.feed for plan in watch.poller.plans],
+            stumble,
+            watch.take,
+            watch.clock,
+            lambda: 0.0,
+        )
+        assert sorted(await watch.rounds(2)) == ["FeedPage", "Unchanged", "Unreachable"]
+    lost = [one for one in watch.news if isinstance(one, Unreachable)]
+    assert [(one.feed, one.reason) for one in lost] == [("odd", "a fault of ours: RuntimeError")]
 
 
 async def test_a_sink_that_fails_ends_nothing() -> None:

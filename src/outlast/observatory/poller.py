@@ -144,7 +144,11 @@ class Poller:
 
     async def _look(self, name: str) -> None:
         plan = self._plans[name]
-        answer, page = await self._ask(plan)
+        try:
+            answer, page = await self._ask(plan)
+        except Exception as error:  # one document that we stumble over must not end all reading
+            _log.exception("feed_reading_failed", feed=name)
+            answer, page = Answer("garbage", f"a fault of ours: {type(error).__name__}"), None
         if not self._online() and answer.kind == "silent":
             return  # our own network failed meanwhile: that says nothing about the vendor
         now = self._clock.wall()
