@@ -29,11 +29,13 @@ from outlast.observatory.incident_life import (
     Event,
     Live,
     age,
+    contradicted,
     declared,
     impact,
     incident_id,
     include,
     is_open,
+    is_whole,
     kinds_of,
     last_at,
     move,
@@ -63,16 +65,25 @@ class Incidents:
         self._lives: dict[str, Live] = {}
         self._seen: dict[str, ComponentState] = {}
 
-    def restore(self, incidents: Iterable[Incident]) -> None:
+    def restore(self, incidents: Iterable[Incident], states: Iterable[ComponentState] = ()) -> None:
         """Take up incidents again after a start: the open ones, and those that ended lately.
 
-        What was failing counts as failing until the first look at it says otherwise.
+        `states`: what was said last. What was failing counts as failing until the first look at
+        it says otherwise, and what was said of it is not said again.
         """
         for incident in sorted(incidents, key=lambda one: one.opened_at):
             live = Live(incident, spread_at=last_at(incident))
             if incident.stage is Stage.MONITORING:
                 live.healthy_at = last_at(incident, "monitoring")
             self._lives[incident.id] = live
+        for state in states:
+            self._seen[state.component] = state
+            life = self._life_of(state.component)
+            if life is None or state.suspicion is Suspicion.NONE:
+                continue
+            life.failing[state.component] = state
+            if state.contradiction and is_whole(state):
+                life.contradictions.add(contradicted(state))
 
     def open(self) -> list[Incident]:
         """Every incident that is not over, the oldest first."""
@@ -166,10 +177,22 @@ class Incidents:
         replace(live, updates=(*live.incident.updates, update), **changes)
         return live.incident
 
+    def _life_of(self, component: str) -> Live | None:
+        """The incident that this component is in; else the one that it was in last."""
+        lives = [one for one in self._lives.values() if component in one.incident.components]
+        lives = [one for one in lives if not one.incident.merged_into]
+        return next(filter(is_open, reversed(lives)), lives[-1] if lives else None)
+
     # What follows from component states -------------------------------------------------------
 
     def _take(self, provider: str, states: list[ComponentState], now: float) -> list[Live]:
         changed: list[Live] = []
+        for live in self._lives.values():
+            if not is_open(live):
+                # Over by an operator's word while it failed: its next failure is a new one.
+                for state in states:
+                    if state.suspicion is Suspicion.NONE:
+                        live.failing.pop(state.component, None)
         starting = [s for s in states if s.suspicion is not Suspicion.NONE and not self._was(s)]
         if starting:
             changed.append(self._begin(provider, starting, now))
@@ -180,7 +203,8 @@ class Incidents:
         return changed
 
     def _was(self, state: ComponentState) -> bool:
-        """Whether this component is known to fail in an open incident."""
+        """Whether this component's failure is known: in an open incident, or in one that an
+        operator ended while it failed."""
         return any(state.component in live.failing for live in self._lives.values())
 
     def _begin(self, provider: str, starting: list[ComponentState], now: float) -> Live:
@@ -226,7 +250,7 @@ class Incidents:
             incident = live.incident
             same = surfaces & {surface(name) for name in incident.components}
             ended = incident.resolved_at
-            over = incident.stage is Stage.RESOLVED and not incident.merged_into
+            over = incident.stage is Stage.RESOLVED and _was_one(incident)
             if over and same and ended is not None and now - ended <= self._reopen_s:
                 return live
         return None
@@ -268,7 +292,8 @@ class Incidents:
     def _previous(self, provider: str, now: float) -> str:
         for live in reversed(self._lives.values()):
             ended = live.incident.resolved_at
-            if live.incident.provider == provider and ended is not None:
+            same = live.incident.provider == provider and _was_one(live.incident)
+            if same and ended is not None:
                 return live.incident.id if now - ended <= FOLLOWS_S else ""
         return ""
 
@@ -315,9 +340,9 @@ class Incidents:
         self, live: Live, provider: str, states: list[ComponentState], now: float
     ) -> None:
         for state in states:
-            if surface(state.component) != state.component:
+            if not is_whole(state):
                 continue  # a model's contradiction is its surface's
-            key = f"{state.component} {state.contradiction}"
+            key = contradicted(state)
             if state.contradiction and key not in live.contradictions:
                 live.contradictions.add(key)
                 text = texts.contradiction(state, provider)
@@ -414,6 +439,11 @@ class Incidents:
             ended = self._lives[name].incident.resolved_at if name in self._lives else None
             if ended is not None and now - ended > 2 * FOLLOWS_S:
                 del self._lives[name]
+
+
+def _was_one(incident: Incident) -> bool:
+    """Whether it was an outage of its own: neither taken back nor a part of another."""
+    return not incident.retracted and not incident.merged_into
 
 
 def _is_told(state: ComponentState, live: Live) -> bool:

@@ -170,6 +170,16 @@ def surface(component: str) -> str:
     return Component.parse(component).whole.name
 
 
+def is_whole(state: ComponentState) -> bool:
+    """Whether it is said of a whole surface, not of a model or a region."""
+    return surface(state.component) == state.component
+
+
+def contradicted(state: ComponentState) -> str:
+    """What an incident remembers of a contradiction that was said."""
+    return f"{state.component} {state.contradiction}"
+
+
 def declared(state: ComponentState) -> bool:
     return any(one.kind == "notice" and one.fired for one in state.evidence)
 

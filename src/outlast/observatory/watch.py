@@ -131,7 +131,7 @@ class Watch:
         states: Sequence[ComponentState],
     ) -> None:
         """Take up what was stored, after a start."""
-        self._incidents.restore(incidents)
+        self._incidents.restore(incidents, states)
         for notice in notices:
             self._page(notice.provider).restore([notice])
         for state in states:

@@ -6,6 +6,7 @@ What comes out is `number of the incident, kind of the update → stage`.
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -297,6 +298,69 @@ def test_after_a_restart_the_life_goes_on_where_it_was() -> None:
         >> Look(30, {API: "bad"})
         << "1 relapsed → investigating"
     )
+
+
+def test_a_restart_says_no_contradiction_and_no_failure_again() -> None:
+    house = House()
+    house(Look(0, {API: "bad"}))
+    house(Look(12, {API: "bad"}, "vendor_says_fine"))
+    again = House()
+    last = state(API, "bad", T0 + 12 * MIN, "vendor_says_fine")
+    again.incidents.restore(house.incidents.open(), [last])
+    again.written = dict(house.written)
+    assert (
+        Playbook([], again, str)
+        >> Look(13, {API: "bad"}, "vendor_says_fine")
+        >> Look(14, {API: "worse"}, "vendor_says_fine")
+        << "1 confirmed → investigating"
+        << "1 changed → investigating"
+    )
+
+
+ENDED: dict[str, dict[str, object]] = {
+    "resolve": {"stage": Stage.RESOLVED, "resolved_at": T0 + MIN},
+    "retract": {"stage": Stage.RESOLVED, "resolved_at": T0 + MIN, "retracted": True},
+}
+
+
+def ended_by_an_operator(how: str) -> House:
+    house = House()
+    house(Look(0, {API: "bad"}))
+    (incident,) = house.incidents.open()
+    word = Update(T0 + MIN, "resolved", Stage.RESOLVED, {"en": "Over.", "fr": "Fini."}, "ana")
+    house.incidents.add(incident.id, word, **ENDED[how])
+    house.written[incident.id] += 1
+    return house
+
+
+@pytest.mark.parametrize("how", ENDED)
+def test_what_an_operator_ends_while_it_fails_stays_over_a_restart_too(how: str) -> None:
+    house = ended_by_an_operator(how)
+    assert Playbook([], house, str) >> Look(2, {API: "bad"})
+    again = House()
+    again.incidents.restore(house.incidents.kept(), [state(API, "bad", T0 + 2 * MIN)])
+    again.written = dict(house.written)
+    assert Playbook([], again, str) >> Look(3, {API: "bad"})
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        pytest.param("resolve", "1 relapsed → investigating", id="what was over is back"),
+        pytest.param("retract", "2 opened → investigating", id="what was none never comes back"),
+    ],
+)
+def test_the_next_failure_after_an_operators_word_is_told(how: str, told: str) -> None:
+    house = ended_by_an_operator(how)
+    assert (
+        Playbook([], house, str)
+        >> Look(2, {API: "bad"})
+        >> Look(5, {API: "fine"})
+        >> Look(20, {API: "bad"})
+        << told
+    )
+    (incident,) = house.incidents.open()
+    assert incident.previous == ""
 
 
 def test_an_incident_that_nobody_confirmed_says_so_at_its_end() -> None:
