@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import functools
 import shutil
 import subprocess
@@ -184,6 +185,22 @@ def test_old_versions_go_and_the_one_before_stays(tmp_path: Path) -> None:
     assert (target / "a").read_bytes() == b"4"
 
 
+def test_what_a_full_disk_cut_off_is_removed_and_the_last_version_stays(tmp_path: Path) -> None:
+    target = tmp_path / "status"
+    for text in (b"one", b"two"):
+        write_folder({"a": text}, target)
+
+    def full(name: str) -> None:
+        if name == "b":
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    for _ in range(3):
+        with pytest.raises(MirrorFailed, match="No space left"):
+            write_folder({"a": b"three", "b": b"more"}, target, step=full)
+    assert [one.name for one in (tmp_path / "status.versions").iterdir()] == ["000000002"]
+    assert contents(target) == {"a": b"two"}
+
+
 def test_a_folder_that_is_not_a_mirrors_is_left_alone(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -307,12 +324,31 @@ def test_git_has_the_newest_version_as_one_commit(tmp_path: Path) -> None:
     assert count.stdout.strip() == b"1"
 
 
+@pytest.mark.skipif(not shutil.which("git"), reason="needs git")
+def test_our_own_repository_does_not_grow_and_a_killed_writers_lock_does_not_hold(
+    tmp_path: Path,
+) -> None:
+    far, store = tmp_path / "far.git", tmp_path / "store.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(far)], check=True)
+    counts = []
+    for number in range(4):
+        version = write_folder({"a": f"{number}".encode()}, tmp_path / "status")
+        push_git(version, store, str(far), "pages", "now")
+        counts.append(sum(one.is_file() for one in (store / "objects").rglob("*")))
+        (store / "index.lock").write_bytes(b"")
+    assert counts == [counts[0]] * 4
+    with pytest.raises(MirrorFailed, match="ended with"):
+        push_git(version, store, str(tmp_path / "nowhere"), "pages", "now")
+
+
 def test_a_command_gets_the_finished_folder_and_its_failure_is_told(tmp_path: Path) -> None:
     version = write_folder({"a": b"1"}, tmp_path / "status")
     run(f"cp -r {{folder}} {tmp_path / 'far'}", version)
     assert (tmp_path / "far" / "a").read_bytes() == b"1"
     with pytest.raises(MirrorFailed, match="is not installed"):
         run("no-such-program {folder}", version)
+    with pytest.raises(MirrorFailed, match="is no command"):
+        run("echo 'half a quote {folder}", version)
     with pytest.raises(MirrorFailed, match="ended with"):
         run(f"cat {tmp_path / 'nothing'}", version)
     assert BASE

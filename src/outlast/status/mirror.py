@@ -2,10 +2,11 @@
 
 A folder is a link to the newest version beside it (`NAME.versions/…`): a version is written and
 synced to the disk before the link is moved in one step, so that a file server never sees a half,
-whatever is killed when. The version before stays for those who are just reading it.
+whatever is killed when. The version before stays for those who are just reading it. What could not
+be finished is removed: on a full disk, halves must not take the room that the next version needs.
 
-Git: the tree is one commit without a past, pushed over a branch, which changes in one step. All
-else (S3, SFTP, rsync) is an operator's command that is given the finished folder (`run`); whether
+Git: the tree is one commit without a past, pushed over a branch, which changes in one step. Only
+the newest commit stays in our own repository, however often it is pushed. All else (S3, SFTP, rsync) is an operator's command that is given the finished folder (`run`); whether
 that is atomic is its own business.
 """
 
@@ -16,11 +17,10 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-KEEP = 2
-"""Versions that stay."""
+_NEWEST = "refs/outlast/newest"
 COMMAND_LIMIT_S = 300.0
 SAID_LIMIT = 500
 
@@ -43,6 +43,7 @@ def write_folder(
             f"{target} is there already and is not a mirror's. Name a path that does not exist: "
             "it becomes a link to the newest version."
         )
+    before = _linked(target)
     try:
         versions.mkdir(parents=True, exist_ok=True)
         number = 1 + max(
@@ -58,10 +59,19 @@ def write_folder(
         new.replace(target)
         _sync(target.parent)
         step("tidy")
-        _forget(versions, version)
+        _forget(versions, {before, version.name})
     except OSError as error:
+        _forget(versions, {before, _linked(target)})
         raise MirrorFailed(f"{target} cannot be written: {error.strerror or error}.") from error
     return version
+
+
+def _linked(target: Path) -> str:
+    """The name of the version that is served; empty where there is none."""
+    try:
+        return target.readlink().name
+    except OSError:
+        return ""
 
 
 def _write(files: Mapping[str, bytes], version: Path, step: Callable[[str], None]) -> None:
@@ -93,12 +103,12 @@ def _sync(folder: Path) -> None:
             os.close(handle)
 
 
-def _forget(versions: Path, newest: Path) -> None:
-    """Remove old versions, and what killed writers left."""
-    kept = sorted(one for one in versions.iterdir() if one.name.isdigit())
-    for old in kept:
-        if old != newest and old not in kept[-KEEP:]:
-            shutil.rmtree(old, ignore_errors=True)
+def _forget(versions: Path, kept: Collection[str]) -> None:
+    """Remove the other versions, and what killed writers left."""
+    with contextlib.suppress(OSError):
+        for one in versions.iterdir():
+            if one.name.isdigit() and one.name not in kept:
+                shutil.rmtree(one, ignore_errors=True)
 
 
 def push_git(version: Path, store: Path, address: str, branch: str, at: str) -> None:
@@ -107,18 +117,27 @@ def push_git(version: Path, store: Path, address: str, branch: str, at: str) -> 
         raise MirrorFailed(f"{address} {branch}: an address of Git does not begin with a dash.")
     if not (store / "HEAD").exists():
         _command(["git", "init", "--quiet", "--bare", str(store)])
-    (store / "index").unlink(missing_ok=True)
+    for left in ("index", "index.lock"):  # a killed writer's lock would hold for ever
+        (store / left).unlink(missing_ok=True)
     git = ["git", f"--git-dir={store}", f"--work-tree={version.resolve()}"]
     who = ["-c", "user.name=outlast mirror", "-c", "user.email=mirror@invalid"]
     _command([*git, "add", "--all", "--force", "."], cwd=version)
     tree = _command([*git, "write-tree"])
     commit = _command([*git, *who, "commit-tree", tree, "-m", f"As of {at}"])
-    _command([*git, "push", "--quiet", "--force", address, f"{commit}:refs/heads/{branch}"])
+    try:
+        _command([*git, "push", "--quiet", "--force", address, f"{commit}:refs/heads/{branch}"])
+    finally:
+        # After the push: what the far side has already is known by the commit before.
+        _command([*git, "update-ref", _NEWEST, commit])
+        _command([*git, "prune", "--expire=now"])
 
 
 def run(command: str, version: Path) -> None:
     """Run an operator's command; `{folder}` in it is the finished version. Raises MirrorFailed."""
-    words = [one.replace("{folder}", str(version)) for one in shlex.split(command)]
+    try:
+        words = [one.replace("{folder}", str(version)) for one in shlex.split(command)]
+    except ValueError as error:
+        raise MirrorFailed(f"{command!r} is no command: {error}.") from error
     if words:
         _command(words)
 
@@ -126,7 +145,12 @@ def run(command: str, version: Path) -> None:
 def _command(words: list[str], cwd: Path | None = None) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - the operator's own command, without a shell
-            words, capture_output=True, timeout=COMMAND_LIMIT_S, check=False, cwd=cwd
+            words,
+            stdin=subprocess.DEVNULL,  # nobody is there to be asked for a password
+            capture_output=True,
+            timeout=COMMAND_LIMIT_S,
+            check=False,
+            cwd=cwd,
         )
     except FileNotFoundError as error:
         raise MirrorFailed(f"{words[0]} is not installed.") from error
