@@ -189,12 +189,12 @@ async def _flood(server: Server, seconds: float, rate_per_s: float, acknowledged
     sending = [
         asyncio.create_task(_connection(server.port, requests, tally)) for _ in range(CONNECTIONS)
     ]
-    while (now := time.monotonic()) < tally.began_at + seconds:
+    due_at = tally.began_at + seconds
+    while (now := time.monotonic()) < due_at or (
+        len(tally.ids) < acknowledged and now < due_at + READY_S
+    ):
         tally.rss_mib.append(server.rss_mib())
-        await asyncio.sleep(min(1.0, max(0.0, tally.began_at + seconds - now)))
-    given_up_at = time.monotonic() + READY_S
-    while len(tally.ids) < acknowledged and time.monotonic() < given_up_at:
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(min(1.0, max(0.01, due_at - now)))
     tally.ended_at = time.monotonic()
     tally.rss_mib.append(server.rss_mib())
     tally.cpu_s = server.cpu_s() - used_s
