@@ -11,7 +11,8 @@ def greeting(settings: Settings, first_key: str | None) -> list[str]:
     """Return the lines of the greeting. `first_key` is shown this once, and never again."""
     base = settings.base_url
     key = first_key or "YOUR_KEY"
-    lines = [f"Outlast {__version__} on {base}", *_upstreams(settings), ""]
+    page = f"  {base}/status: what is down, for anyone to read"
+    lines = [f"Outlast {__version__} on {base}", *_upstreams(settings), page, ""]
     if first_key is not None:
         lines += [
             f"Your API key, shown this once:  {first_key}",

@@ -184,3 +184,4 @@ async def test_a_second_start_has_the_same_keys_and_prints_none(
         assert await status_of(again) == 200
         assert "ol_" not in again.said
         assert "outlast key create" in again.said
+        assert f"{again.url}/status" in again.said
