@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -20,21 +21,36 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import pytest
 
-from outlast.commands.mirror import Writer
+from outlast.commands.mirror import Writer, stored
 from outlast.config import load
-from outlast.nouns import Status, Suspicion
+from outlast.nouns import Observation, Outcome, Status, Suspicion
 from outlast.observatory.case_changes import Changes
+from outlast.observatory.case_changes import Snapshot as Kept
 from outlast.observatory.casebook import Casebook
+from outlast.observatory.history import History
 from outlast.observatory.recovery import Forecast, TooFew
 from outlast.observatory.words import Lang
+from outlast.status.maintenance import NAME, Maintenance, written
 from outlast.status.mirror import MirrorFailed, push_git, run, write_folder
 from outlast.status.packing import PATH, BadSnapshot, pack, unpack
 from outlast.status.page import Renderer
 from outlast.status.site import fit, months, page_file, site
 from outlast.status.texts import TEXTS
-from outlast.status.view import Snapshot
+from outlast.status.view import DAY_S, Snapshot
 from outlast.store.database import Database
-from tests.status.machine_house import API, BASE, NOW, failing, hostile, outage, quiet, state
+from outlast.store.journal import Journal
+from tests.status.machine_house import (
+    API,
+    BASE,
+    NOW,
+    failing,
+    hostile,
+    outage,
+    over,
+    quiet,
+    shot,
+    state,
+)
 
 RENDERER = Renderer()
 
@@ -304,6 +320,64 @@ def test_without_a_service_the_database_is_read_and_it_is_said(tmp_path: Path) -
     page = contents(target)["status/index.html"].decode()
     assert "Anthropic is failing" in page
     assert TEXTS["en"]["trouble"] in page
+
+
+async def test_what_the_database_knows_has_its_days_and_its_windows(tmp_path: Path) -> None:
+    now = time.time()
+    database = Database(f"sqlite:///{tmp_path / 'outlast.db'}")
+    casebook = Casebook(database)
+    journal = Journal(tmp_path / "observations")
+    history = History(journal, database)
+    for back in range(1, 11):
+        history.append(Observation(now - back * DAY_S, "probe", API, Outcome.OK))
+    assert await history.flush()
+    began = now - 3 * DAY_S
+    past = over(opened_at=began, started_at=began, resolved_at=began + 60)
+    work = Maintenance("win_1", {"en": "Disks", "fr": "Disques"}, {}, (API,), now - 60, now + 60,
+                       now - 60, "Ada")  # fmt: skip
+    kept = Kept(NAME, now, written((work,)))
+    seen = state(API, at=now - DAY_S)
+    await casebook.commit(Changes(incidents=(past,), states=(seen,), snapshots=(kept,)))
+    try:
+        found = await stored(database, BASE)
+    finally:
+        await casebook.close()
+        await history.close()
+        await database.close()
+        journal.close()
+    (row,) = found.providers[0].rows
+    assert row.watched_days == 10
+    assert row.uptime == pytest.approx(1 - 60 / (10 * DAY_S))
+    assert [(one.id, one.state) for one in found.windows] == [("win_1", "in_progress")]
+    assert found.stale
+
+
+def test_a_service_that_has_not_looked_yet_wipes_out_nothing(tmp_path: Path) -> None:
+    settings = load(None, {}, overrides={"server.data_dir": str(tmp_path / "data")})
+    (tmp_path / "data").mkdir()
+    write_folder({"index.html": b"what was known"}, tmp_path / "status")
+    Answering.body = pack(shot(at=0.0))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        problems = Writer(settings, url, (tmp_path / "status",)).write()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert "has not looked at anything yet" in problems[0]
+    assert contents(tmp_path / "status") == {"index.html": b"what was known"}
+
+
+def test_a_component_that_is_called_as_a_file_stops_no_mirror(tmp_path: Path) -> None:
+    odd = shot(states=(state(f"{API}/feed.atom"), state(f"{API}/Same"), state(f"{API}/same")))
+    files = site(odd, render)
+    write_folder(files, tmp_path / "status")
+    assert contents(tmp_path / "status") == files
+    assert b"<feed" in files["status/anthropic/api/feed.atom"]
+    assert len({file.casefold() for file in files}) == len(files)
 
 
 def test_months_are_those_of_the_days_that_are_shown() -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 import aiohttp
+import msgspec
 from cyclopts import Parameter
 
+from outlast.clock import SystemClock
 from outlast.commands.common import (
     EXIT_PROBLEM,
     EXIT_USAGE,
@@ -24,21 +26,25 @@ from outlast.commands.common import (
 )
 from outlast.commands.store import with_database
 from outlast.config import Settings
+from outlast.observatory.board import Board
 from outlast.observatory.casebook import Casebook
+from outlast.observatory.history_tables import select_counts
+from outlast.observatory.rollups import Rollup
 from outlast.observatory.words import Lang
+from outlast.status import maintenance
 from outlast.status import mirror as targets
 from outlast.status.mirror import MirrorFailed
 from outlast.status.packing import PATH, BadSnapshot, unpack
 from outlast.status.page import Renderer
 from outlast.status.site import site
+from outlast.status.source import Source
 from outlast.status.stamps import day_and_time
-from outlast.status.view import Around, Frame, Snapshot, snapshot
+from outlast.status.view import Frame, Snapshot, Window
 from outlast.store.database import Database
 
 ASK_LIMIT_S = 20.0
 ANSWER_LIMIT_BYTES = 64 << 20
 EVERY_MIN_S = 5.0
-INCIDENTS_MAX = 500
 
 
 def mirror(
@@ -144,7 +150,10 @@ class Writer:
     def _know(self, problems: list[str]) -> Snapshot | None:
         """From the service, else from its database; None: the last files stay."""
         try:
-            return unpack(asyncio.run(_ask(self._url + PATH)))
+            told = unpack(asyncio.run(_ask(self._url + PATH)))
+            if told.at:
+                return told
+            problems.append(f"The service at {self._url} has not looked at anything yet.")
         except (aiohttp.ClientError, OSError, TimeoutError, BadSnapshot) as error:
             why = str(error) or type(error).__name__
             problems.append(f"The service at {self._url} does not answer: {why[:200]}.")
@@ -163,24 +172,31 @@ class Writer:
 
 
 async def stored(database: Database, base_url: str) -> Snapshot:
-    """What the database says of states and incidents: without forecasts and reports.
+    """What the database says of states, incidents and windows: without forecasts and reports.
 
     Raises DatabaseUnavailable.
     """
-    casebook = Casebook(database)
+    casebook, board = Casebook(database), Board()
     states = await casebook.states()
-    incidents = await casebook.incidents(limit=INCIDENTS_MAX)
-    now = time.time()
-    at = max((one.at for one in states), default=0.0)
-    frame = Frame(
-        at=at,
-        now=now,
-        stale=now - at > 180.0,
-        trouble="The service does not answer; this is from its database.",
-        base_url=base_url,
-        reports=False,
-    )
-    return snapshot(states, incidents, Around(), frame)
+    board.set_states(states)
+    board.set_incidents(await casebook.open_incidents())
+    board.looked(max((one.at for one in states), default=0.0))
+    board.trouble = "The service does not answer; this is from its database."
+    planned = await casebook.snapshot(maintenance.NAME)
+
+    def windows(now: float) -> tuple[Window, ...]:
+        try:
+            return maintenance.windows(maintenance.read(planned.body) if planned else (), now)
+        except msgspec.MsgspecError:
+            return ()
+
+    async def days(start_at: float, end_at: float) -> list[Rollup]:
+        return await database.read(lambda c: select_counts(c, "day", start_at, end_at, None, None))
+
+    frame = Frame(at=0.0, now=0.0, base_url=base_url, reports=False)
+    source = Source(board, days, casebook, SystemClock(), windows=windows, frame=lambda: frame)
+    await source.refresh()
+    return source.now()
 
 
 async def _ask(url: str) -> bytes:

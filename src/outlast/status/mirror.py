@@ -6,8 +6,9 @@ whatever is killed when. The version before stays for those who are just reading
 be finished is removed: on a full disk, halves must not take the room that the next version needs.
 
 Git: the tree is one commit without a past, pushed over a branch, which changes in one step. Only
-the newest commit stays in our own repository, however often it is pushed. All else (S3, SFTP, rsync) is an operator's command that is given the finished folder (`run`); whether
-that is atomic is its own business.
+the newest commit stays in our own repository, however often it is pushed. All else (S3, SFTP,
+rsync) is an operator's command that is given the finished folder (`run`); whether that is atomic
+is its own business.
 """
 
 from __future__ import annotations

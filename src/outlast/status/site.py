@@ -51,7 +51,26 @@ def site(snapshot: Snapshot, render: Render) -> dict[str, bytes]:
         root = page_file("", "", lang).removeprefix("status/")
         body = render(view, "", lang, "").decode()
         files[root] = relink(body, root, pages, names, view.base_url).encode()
-    return dict(list(files.items())[:FILES_LIMIT])
+    return dict(list(_apart(files).items())[:FILES_LIMIT])
+
+
+def _apart(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Without files whose place another has taken, so that one odd name stops no mirror.
+
+    A model may be called as a file of ours (`feed.atom`), whose folder it would then be, or as
+    another but for capitals, which some disks do not tell apart.
+    """
+    found: dict[str, bytes] = {}
+    taken: set[str] = set()
+    folders: set[str] = set()
+    for file, body in sorted(files.items(), key=lambda item: item[0].count("/")):
+        name = file.casefold()
+        above = {name[:place] for place, sign in enumerate(name) if sign == "/"}
+        if name not in taken | folders and not above & taken:
+            found[file] = body
+            taken.add(name)
+            folders |= above
+    return found
 
 
 def page_file(path: str, month: str, lang: Lang) -> str:

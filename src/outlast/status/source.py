@@ -72,9 +72,9 @@ class Source:
         """Return what may be shown now. Touches no database."""
         board, now = self._board, self._clock.wall()
         recent = {one.id: one for one in [*self._past.values(), *board.recent(), *board.open()]}
-        today = date_of(now)
+        last = date_of(board.at)  # which is not today where nobody has looked since
         looked = {
-            name: self._looked.get(name, frozenset()) | ({today} if state.evidence else set())
+            name: self._looked.get(name, frozenset()) | ({last} if state.evidence else set())
             for name, state in board.states.items()
         }
         frame = self._frame()
