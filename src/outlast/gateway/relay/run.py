@@ -123,7 +123,8 @@ class Run:
         self._waiting: deque[Event] = deque()
         self._busy = False
         self._closed = False
-        self._clogged_at: float | None = None
+        # What was said before on this connection may not be read yet.
+        self._clogged_at: float | None = self._now() if client.clogged else None
 
     def start(self) -> None:
         self._busy = True
@@ -216,7 +217,12 @@ class Run:
 
     def _open(self, command: OpenAttempt) -> None:
         hearing = _Hearing(self, command.attempt)
-        call = self._calling.send(command.prepared, hearing)
+        try:
+            call = self._calling.send(command.prepared, hearing)
+        except Exception as error:  # an attempt that we could not begin is over, like any other
+            _log.exception("attempt failed inside Outlast", attempt=command.attempt)
+            hearing.failed(Fault("internal", type(error).__name__))
+            return
         self._calls[command.attempt] = call
         if self._clogged_at is not None:
             call.pause()
@@ -261,6 +267,9 @@ class Run:
             self._timer.cancel()
             self._timer = None
         now = self._now()
+        if self._clogged_at is not None:
+            # We do not listen to the upstreams now: their silence is not theirs.
+            self.heard(ClientSlow(now))
         for timer, at in list(self._due.items()):
             if at <= now and not self._closed:
                 del self._due[timer]
@@ -289,13 +298,13 @@ class Alarms:
         self._runs.discard(run)
 
     def _tick(self) -> None:
+        self._ticking = bool(self._runs)
+        if self._ticking:  # first of all: an error in one run must not silence the others
+            self.loop.call_later(TICK_S, self._tick)
         soon = self._now() + PATIENCE_S
         for run in [run for run in self._runs if run.alarm_at <= soon]:
             self._runs.discard(run)
             run.alarm()
-        self._ticking = bool(self._runs)
-        if self._ticking:
-            self.loop.call_later(TICK_S, self._tick)
 
 
 class _Hearing:
