@@ -119,6 +119,12 @@ class Notifier:
             except DATABASE_TROUBLES as error:
                 busy, failures = False, failures + 1
                 self._note(str(error))
+            except Exception as error:  # one row that we stumble over must not end all telling
+                busy, failures = False, failures + 1
+                # The text of these two would show what is in the row: an address.
+                told = not isinstance(error, IntegrityError | DataError)
+                log.exception("notices_stumble", reason=type(error).__name__, exc_info=told)
+                self._note(f"A fault of ours, which the log describes: {type(error).__name__}.")
             if not busy:
                 pause_s = min(POLL_S * 2 ** min(failures, 10), BACKOFF_LAST_S)
                 await _wait(self._wake, pause_s if failures else POLL_S)

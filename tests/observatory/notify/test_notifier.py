@@ -9,8 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
+from structlog.testing import capture_logs
 
 from outlast.clock import ManualClock, SystemClock
 from outlast.observatory import channels, delivering
@@ -220,6 +222,44 @@ async def test_it_works_by_itself_and_is_woken(tmp_path: Path, receiver: Receive
         await house.database.close()
     assert len(receiver.taken) == 1
     assert house.notifier.state.sent == 1
+
+
+async def test_a_row_that_cannot_be_read_ends_nothing_and_is_said(
+    tmp_path: Path, receiver: Receiver
+) -> None:
+    stumbled = asyncio.Event()
+
+    class Watched(Database):
+        async def write(self, fn: Callable[[Connection], T]) -> T:
+            try:
+                return await super().write(fn)
+            except msgspec.MsgspecError:
+                stumbled.set()
+                raise
+
+    def put(connection: Connection, body: str) -> None:
+        connection.execute(update(book.news).values(body=body))
+
+    house = House(sqlite_url(tmp_path), database=Watched)
+    await subscribe(house, receiver)
+    await house.tell("opened")
+    body = await house.database.read(lambda one: one.execute(select(book.news.c.body)).scalar_one())
+    await house.database.write(partial(put, body="{"))
+    task = asyncio.create_task(house.notifier.run())
+    try:
+        with capture_logs() as said:
+            async with asyncio.timeout(10):
+                await stumbled.wait()
+                await house.database.write(partial(put, body=body))
+                house.notifier.wake()
+                await receiver.came.wait()
+                await house.notifier.close()
+                await task
+    finally:
+        task.cancel()
+        await house.database.close()
+    assert len(receiver.taken) == 1
+    assert [one["reason"] for one in said if one["event"] == "notices_stumble"] == ["DecodeError"]
 
 
 async def test_what_was_claimed_while_it_was_stopped_is_sent_before_it_ends(
