@@ -30,6 +30,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     started: int
     whole: int
     """Of all answers, warm-up and end included."""
+    unfinished: int = 0
+    """Still flowing when the generator stopped waiting for them: cut by us, not by the server."""
+    broken_before: int = 0
+    """Answers that broke in tries which others disturbed and which were not kept."""
     cpu_s: float
     """Of the server and its children, within the window."""
     p50_us: float
@@ -49,6 +53,10 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     complaint: str = ""
     """What was wrong with the first answer that was not whole."""
     tries: int = 1
+
+    @property
+    def broken(self) -> int:
+        return self.started - self.whole - self.unfinished + self.broken_before
 
     @property
     def disturbed(self) -> bool:
@@ -84,6 +92,21 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
         return self.cpu_s / self.seconds if self.seconds > 0 else 0.0
 
 
+def kept(tries: Sequence[Sample]) -> Sample:
+    """Return the quietest of some tries; what broke in the others counts with it.
+
+    Others may take a server's time, so what is late or slow in a disturbed try says nothing. They
+    cannot make it break an answer.
+    """
+    best = min(tries, key=lambda one: one.disturbance)
+    return msgspec.structs.replace(
+        best,
+        tries=len(tries),
+        broken_before=sum(one.broken for one in tries) - best.broken,
+        complaint=best.complaint or next((one.complaint for one in tries if one.broken), ""),
+    )
+
+
 class Figure(msgspec.Struct, frozen=True, kw_only=True):
     """One server in one scenario, over all rounds: medians."""
 
@@ -103,6 +126,8 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     resident_bytes: int
     started: int
     whole: int
+    broken: int = 0
+    unfinished: int = 0
     rounds: int
     disturbed: int
     """Rounds that stayed disturbed, however often they were repeated."""
@@ -135,6 +160,8 @@ def figure(samples: Sequence[Sample]) -> Figure:
         resident_bytes=max(one.resident_bytes for one in samples),
         started=sum(one.started for one in samples),
         whole=sum(one.whole for one in samples),
+        broken=sum(one.broken for one in samples),
+        unfinished=sum(one.unfinished for one in samples),
         rounds=len(samples),
         disturbed=sum(one.disturbed for one in samples),
         foreign=max(max(one.foreign_servers, one.foreign_load) for one in samples),
@@ -181,6 +208,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     allowed_bytes: float
     """Growth up to this is not told from noise."""
     failed: int = 0
+    unfinished: int = 0
     took_s: float = 0.0
 
     @property
@@ -195,7 +223,11 @@ SMALL_SHARE = 0.02
 
 
 def memory(
-    requests: Sequence[int], resident: Sequence[int], failed: int = 0, took_s: float = 0.0
+    requests: Sequence[int],
+    resident: Sequence[int],
+    failed: int = 0,
+    took_s: float = 0.0,
+    unfinished: int = 0,
 ) -> Memory:
     """Return the slope after the warm-up: Theil and Sen's median of all slopes between two points,
     which single jumps do not sway (Sen 1968, doi:10.1080/01621459.1968.10480934)."""
@@ -222,5 +254,6 @@ def memory(
         noise_bytes=noise,
         allowed_bytes=max(2 * noise, SMALL_SHARE * max(resident, default=0), 1.0),
         failed=failed,
+        unfinished=unfinished,
         took_s=took_s,
     )

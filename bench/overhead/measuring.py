@@ -13,7 +13,7 @@ import msgspec
 
 from bench.gauntlet.gateways import CannotRun
 from bench.overhead import machine
-from bench.overhead.figures import Memory, Sample, memory
+from bench.overhead.figures import Memory, Sample, kept, memory
 from bench.overhead.machine import Cores, pinned
 from bench.overhead.native import Tools, Vendor
 from bench.overhead.options import Options
@@ -64,7 +64,7 @@ class Bench:
 
     async def sample(self, server: Server, scenario: Scenario, round_: int) -> Sample:
         """Measure until a run is undisturbed, or as often as allowed; keep the quietest."""
-        best: Sample | None = None
+        tries: list[Sample] = []
         for number in range(1 + self._options.repeats):
             patient = time.monotonic() < self._until_s
             if number and not patient:
@@ -72,16 +72,12 @@ class Bench:
             if patient and not self._options.urgent:
                 await machine.until_quiet(self._cores, self._options.quiet_s)
             began = time.monotonic()
-            found = await self._once(server, scenario, round_)
+            tries.append(await self._once(server, scenario, round_))
             if self._options.urgent and patient:
                 await asyncio.sleep(machine.BREATH_SHARE * (time.monotonic() - began))
-            if best is None or found.disturbance < best.disturbance:
-                best = found
-            best = msgspec.structs.replace(best, tries=number + 1)
-            if not best.disturbed:
+            if not tries[-1].disturbed:
                 break
-        assert best is not None
-        return best
+        return kept(tries)
 
     async def _once(self, server: Server, scenario: Scenario, round_: int) -> Sample:
         server.resume()
@@ -180,7 +176,8 @@ class Bench:
         took_s = time.monotonic() - began
         # The rate is even in a closed loop: a reading's time tells how many were answered.
         counts = [int(raw["started"] * (at_s - began) / took_s) for at_s, _ in taken]
-        return memory(counts, [size for _, size in taken], raw["started"] - raw["whole"], took_s)
+        sizes = [size for _, size in taken]
+        return memory(counts, sizes, raw["failed"], took_s, raw["unfinished"])
 
 
 def _sample(
@@ -203,7 +200,6 @@ def _sample(
         return int(after.cores[core].stolen - before.cores[core].stolen)
 
     server, load = after.server - before.server, after.load - before.load
-    failed = raw["started"] - raw["whole"]
     return Sample(
         server=name,
         scenario=scenario.name,
@@ -214,6 +210,7 @@ def _sample(
         tokens_each=scenario.tokens,
         started=raw["started"],
         whole=raw["whole"],
+        unfinished=raw["unfinished"],
         cpu_s=server / TICKS_PER_S,
         p50_us=raw["p50_us"],
         p99_us=raw["p99_us"],
@@ -227,5 +224,5 @@ def _sample(
         urgent=urgent,
         load_share=load / ticks,
         resident_bytes=resident,
-        complaint=raw["complaint"] if failed else "",
+        complaint=raw["complaint"] if raw["started"] > raw["whole"] else "",
     )

@@ -117,6 +117,8 @@ def show(report: Report, console: Console, strict: bool = False) -> None:
             f"the load's own core was full, so these could be faster than shown: {', '.join(full)}",
             style="yellow",
         )
+    if missing := sum(one.value is None for one in report.verdicts):
+        console.print(f"Promises that were not measured: {missing}.", style="yellow")
     short, unsure = report.short(strict), report.unjudged(strict)
     if unsure:
         console.print(
@@ -178,13 +180,22 @@ def row(
         cells += [_pair(found.event_p50_us, found.event_p99_us)]
     else:
         cells += [_pair(found.p50_us, found.p99_us)]
-    whole = "all" if found.whole == found.started else f"{found.whole}/{found.started}"
     return [
         *cells,
         f"{found.resident_bytes / 1e6:.0f}" if through else "–",
-        whole,
+        whole(found),
         f"{found.disturbed}/{found.rounds}",
     ]
+
+
+def whole(found: Figure) -> str:
+    """Return how many answers were whole: what we cut off ourselves is named apart."""
+    if not found.broken and not found.unfinished:
+        return "all"
+    words = f"{found.whole}/{found.started}"
+    if found.unfinished:
+        words += f", {found.unfinished} unfinished"
+    return words
 
 
 def times(value: float | None) -> str:

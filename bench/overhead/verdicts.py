@@ -79,7 +79,15 @@ def verdicts(found: Found) -> list[Verdict]:
         _growth(found.memory),
         Verdict(
             what="answers that did not come home whole, over all scenarios",
-            value=_not_whole(found),
+            value=_lost(found, "broken", lambda memory: memory.failed),
+            must=0.0,
+            aim=0.0,
+            unit="",
+            low=True,
+        ),
+        Verdict(
+            what="answers unfinished when the generator stopped waiting, over all scenarios",
+            value=_lost(found, "unfinished", lambda memory: memory.unfinished),
             must=0.0,
             aim=0.0,
             unit="",
@@ -230,7 +238,8 @@ def _disturbed(found: Found, scenario: str, over: str = "nginx") -> bool:
     return any(one is not None and one.disturbed == one.rounds for one in both)
 
 
-def _not_whole(found: Found) -> float | None:
+def _lost(found: Found, which: str, of_memory: Callable[[Memory], int]) -> float | None:
+    """Return how many answers of Outlast's are `broken` or `unfinished`, the memory run's too."""
     ours = [
         found.figures[one.name]["outlast"]
         for one in SCENARIOS
@@ -238,5 +247,5 @@ def _not_whole(found: Found) -> float | None:
     ]
     if not ours:
         return None
-    lost = sum(figure.started - figure.whole for figure in ours)
-    return float(lost + (found.memory.failed if found.memory is not None else 0))
+    lost = sum(int(getattr(figure, which)) for figure in ours)
+    return float(lost + (of_memory(found.memory) if found.memory is not None else 0))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from bench.overhead.figures import Sample, figure, memory, ratio
+from bench.overhead.figures import Sample, figure, kept, memory, ratio
 from bench.overhead.verdicts import Found, Verdict, missed, unjudged, verdicts
 from hypothesis import given
 from hypothesis import strategies as st
@@ -204,6 +204,8 @@ def test_a_good_run_meets_every_must_and_every_aim() -> None:
         ("o2a-whole", {"requests": 15_000}, "translated requests"),
         ("o2a-stream", {"requests": 1_500}, "translated streams"),
         ("p1000", {"whole": 1199}, "not come home whole"),
+        ("p1000", {"whole": 1199, "unfinished": 1}, "unfinished when"),
+        ("p1000", {"broken_before": 1}, "not come home whole"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -275,9 +277,23 @@ def test_a_leak_decides_the_exit_code() -> None:
     assert [one.what for one in missed(made)] == [promised("growth of memory", made).what]
 
 
+def test_what_the_generator_cut_off_is_not_taken_for_broken() -> None:
+    made = verdicts(found([sample(whole=1190, unfinished=10)]))
+    assert promised("whole", made).value == 0
+    assert promised("unfinished", made).value == 10
+
+
+def test_the_quietest_try_is_kept_with_what_broke_in_the_others() -> None:
+    busy = sample(foreign_load=0.5, whole=1100, unfinished=97, complaint="broken off")
+    made = kept([busy, sample(foreign_load=0.3, requests=7), sample(foreign_load=0.4)])
+    assert (made.requests, made.tries) == (7, 3)
+    assert (made.broken, made.unfinished, made.complaint) == (3, 0, "broken off")
+
+
 def test_answers_lost_in_the_memory_run_count_too() -> None:
-    flat = memory(COUNTS, [60_000_000] * len(COUNTS), failed=2)
-    assert promised("whole", verdicts(found(good(), memory=flat))).value == 2
+    flat = memory(COUNTS, [60_000_000] * len(COUNTS), failed=2, unfinished=3)
+    made = verdicts(found(good(), memory=flat))
+    assert (promised("whole", made).value, promised("unfinished", made).value) == (2, 3)
 
 
 def test_what_was_not_measured_is_neither_met_nor_missed() -> None:

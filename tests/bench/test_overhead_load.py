@@ -38,12 +38,13 @@ async def load(
     *,
     connections: int = 1,
     open_s: float = 5.0,
+    drain_s: float = 5.0,
     count: int = 1,
 ) -> dict[str, Any]:
     """Return what the generator says of `count` requests, or of a window."""
     path = folder / "request"
     path.write_bytes(sent)
-    numbers = [str(connections), "0", "0", str(open_s), "5", str(count)]
+    numbers = [str(connections), "0", "0", str(open_s), str(drain_s), str(count)]
     child = await asyncio.create_subprocess_exec(
         *(str(tools.load), str(port), str(path), *numbers, str(scenario.tokens), scenario.end),
         stdout=asyncio.subprocess.PIPE,
@@ -223,8 +224,18 @@ async def test_a_stream_that_is_not_whole_is_seen_and_said(
     answer: Callable[[str], list[bytes]], complaint: str, tools: Tools, tmp_path: Path
 ) -> None:
     said = await judged(answer, tools, tmp_path, count=2)
-    assert (said["whole"], said["failed"]) == (0, 2)
+    assert (said["whole"], said["failed"], said["unfinished"]) == (0, 2, 0)
     assert complaint in said["complaint"]
+
+
+async def test_a_stream_that_still_flows_when_nobody_waits_longer_is_unfinished_and_not_broken(
+    tools: Tools, tmp_path: Path
+) -> None:
+    said = await judged(
+        lambda n: [HEAD, chunk(tokens(n, said=(0, 1)))], tools, tmp_path, open_s=0.1, drain_s=0.1
+    )
+    assert (said["started"], said["whole"], said["failed"], said["unfinished"]) == (1, 0, 0, 1)
+    assert said["complaint"] == "unfinished: no end within 0.1 s of the last question"
 
 
 async def test_bytes_after_an_answer_are_taken_for_no_answer_to_the_next_request(

@@ -13,7 +13,7 @@ from bench.overhead.__main__ import EXIT_NOT_RUN, main, write
 from bench.overhead.figures import Sample, memory
 from bench.overhead.options import parse
 from bench.overhead.picture import draw
-from bench.overhead.report import Report, collect, columns, load_bound, row, show, times
+from bench.overhead.report import Report, collect, columns, load_bound, row, show, times, whole
 from bench.overhead.scenarios import SCENARIOS
 from rich.console import Console
 
@@ -73,6 +73,17 @@ def test_a_run_on_a_busy_machine_promises_nothing() -> None:
 
 def test_answers_that_were_lost_stand_in_the_table() -> None:
     assert "7/1200" in printed(report([sample(server="litellm", whole=7), sample()]))
+
+
+def test_what_the_generator_cut_off_is_named_apart() -> None:
+    samples = [sample(whole=1100, unfinished=90), sample(server="nginx", whole=7)]
+    made = report(samples).figures["c32"]
+    assert whole(made["outlast"]) == "1100/1200, 90 unfinished"
+    assert whole(made["nginx"]) == "7/1200"
+
+
+def test_what_was_not_measured_is_counted_beside_what_was_kept() -> None:
+    assert "Promises that were not measured: 1." in printed(report(good()))
 
 
 def test_where_the_load_itself_was_the_limit_it_is_said_of_servers_alone() -> None:
