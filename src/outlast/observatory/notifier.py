@@ -115,7 +115,8 @@ class Notifier:
             try:
                 busy = await self.step()
                 failures = 0
-                self._note("")
+                if self._key_checked:
+                    self._note("")
             except DATABASE_TROUBLES as error:
                 busy, failures = False, failures + 1
                 self._note(str(error))

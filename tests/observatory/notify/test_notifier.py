@@ -181,6 +181,39 @@ async def test_a_replica_with_another_key_sends_nothing_and_says_why(
         await other.close()
 
 
+async def test_a_replica_with_another_key_goes_on_saying_why(tmp_path: Path) -> None:
+    again = asyncio.Event()
+
+    class Watched(Database):
+        """Says when the second look has begun; each one asks for the key."""
+
+        looks = 0
+
+        async def write(self, fn: Callable[[Connection], T]) -> T:
+            self.looks += 1
+            if self.looks > 1:
+                again.set()
+            other.notifier.wake()
+            return await super().write(fn)
+
+    first = House(sqlite_url(tmp_path))
+    await first.work()
+    await first.close()
+    other = House(sqlite_url(tmp_path), bytes(32), Watched)
+    task = asyncio.create_task(other.notifier.run())
+    try:
+        with capture_logs() as said:
+            async with asyncio.timeout(10):
+                await again.wait()
+                await other.notifier.close()
+                await task
+    finally:
+        task.cancel()
+        await other.database.close()
+    assert [one["event"] for one in said] == ["notices_wait"]
+    assert "notify-key" in other.notifier.state.last_error
+
+
 async def test_a_way_that_is_not_set_up_keeps_the_news_until_it_is(house: House) -> None:
     await house.database.write(partial(add, one=subscription()))
     await house.tell("opened")
