@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -174,6 +177,21 @@ async def test_a_name_that_answers_otherwise_the_second_time_changes_nothing() -
         failed = await fails(f"http://feed.example:{port}/", Fetcher(OWN, resolver=names))
         assert failed.kind == "refused"
         assert len(page.asked) == 2
+
+
+async def test_names_from_outside_are_looked_up_in_threads_that_our_own_do_not_wait_for() -> None:
+    """A name whose server never answers holds a thread; the loop's look up our upstreams."""
+    loop, go_on = asyncio.get_running_loop(), threading.Event()
+    loop.set_default_executor(ThreadPoolExecutor(1))
+    held = loop.run_in_executor(None, go_on.wait, 30)
+    try:
+        async with asyncio.timeout(10), status_page() as page:
+            page.body = b"[]"
+            named = page.url.replace("127.0.0.1", "localhost")
+            assert (await FETCHER.fetch(named)).body == b"[]"
+    finally:
+        go_on.set()
+        await held
 
 
 @pytest.mark.parametrize(

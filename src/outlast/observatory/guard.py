@@ -3,12 +3,19 @@
 A name is resolved once, every address that it resolves to must be allowed, and the connection goes
 to exactly these: a name that answers differently a moment later (DNS rebinding) changes nothing.
 The socket is checked once more when it is made, whatever led to it. Used by feeds and webhooks.
+
+Who owns a name can let us wait for its addresses as long as the system's resolver waits. So names
+from outside are looked up in threads of their own, and not in the event loop's, which look up the
+names of our upstreams.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -17,10 +24,48 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from outlast.observatory.addresses import Forbidden, Rules, why_not
 
 ADDRESSES_LIMIT = 32
+LOOKUPS_AT_ONCE = 16
 
 
 class ForbiddenAddress(OSError):
     """A name led to an address that may not be reached. aiohttp hands OSErrors through."""
+
+
+class OwnThreads(AbstractResolver):
+    """Looks names up as aiohttp's ThreadedResolver does, in threads that nobody else waits for.
+
+    They start when they are needed, and end with this object.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="outside-names")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        look_up = partial(
+            socket.getaddrinfo,
+            host,
+            port,
+            family=family,
+            type=socket.SOCK_STREAM,
+            flags=socket.AI_ADDRCONFIG,
+        )
+        found = await asyncio.get_running_loop().run_in_executor(self._threads, look_up)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address[0]),
+                port=port,
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for kind, _, protocol, _, address in found
+        ]
+
+    async def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class GuardedResolver(AbstractResolver):
@@ -28,7 +73,7 @@ class GuardedResolver(AbstractResolver):
 
     def __init__(self, rules: Rules, inner: AbstractResolver | None = None) -> None:
         self._rules = rules
-        self._inner = inner or aiohttp.ThreadedResolver()
+        self._inner = inner or OwnThreads()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
