@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -250,6 +251,38 @@ async def test_a_connection_on_which_nothing_is_asked_is_closed() -> None:
     assert wire.socket.closing
 
 
+async def test_empty_lines_ask_for_nothing() -> None:
+    wire = Wire()
+    wire.feed(PLAIN, b"\r\n")
+    now = asyncio.get_running_loop().time()
+    wire.connection.look(now + wire.connection.timeout_keep_alive + 1)
+    assert wire.socket.closing
+
+
+async def test_an_error_in_one_connection_does_not_keep_the_others_from_being_looked_at() -> None:
+    seen = asyncio.Event()
+
+    class Failing(Door):
+        def too_late(self, request: Request) -> None:
+            if all(wire.door.begun[0].due == 0 for wire in wires):
+                seen.set()
+            raise RuntimeError("too late")
+
+    told: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    wires = [Wire(Failing(), head_read_s=0.1) for _ in range(2)]
+    one, other = wires
+    other.connection.watch.connections.clear()
+    one.connection.watch.connections.add(other.connection)
+    for wire in wires:
+        wire.door.body_read_s = 0.01
+        wire.feed(PLAIN[:-1])
+    async with asyncio.timeout(10):
+        await seen.wait()
+    assert all("too late" in str(context["exception"]) for context in told)
+    one.connection.watch.connections.clear()
+
+
 async def test_a_client_that_does_not_read_is_hung_up_on() -> None:
     wire = Wire(Door(answers=False))
     wire.feed(PLAIN)
@@ -326,6 +359,16 @@ async def test_a_header_with_a_line_end_in_it_is_never_sent() -> None:
     with pytest.raises(ValueError, match="line end"):
         wire.door.begun[0].reply(Reply(200, {"x": "a\r\nset-cookie: b"}, b""))
     assert b"set-cookie" not in wire.socket.sent
+
+
+async def test_a_fault_of_ours_is_told_as_long_as_nothing_was_said() -> None:
+    wire = Wire(Door(answers=False))
+    wire.feed(PLAIN)
+    request = wire.door.begun[0]
+    request.head(200, {})
+    request.body(b"half a wo")
+    request.crash()
+    assert wire.statuses == [500]
 
 
 async def test_when_we_stop_idle_connections_close_and_busy_ones_after_their_answer() -> None:

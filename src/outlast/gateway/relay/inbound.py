@@ -47,12 +47,13 @@ class Watch:
             self._timer = connection.loop.call_later(tick_s, self._tick, connection.loop, tick_s)
 
     def _tick(self, loop: asyncio.AbstractEventLoop, tick_s: float) -> None:
-        now = loop.time()
-        for connection in list(self.connections):
-            connection.look(now)
+        # First of all: an error in one connection must not keep the others from being looked at.
         self._timer = (
             loop.call_later(tick_s, self._tick, loop, tick_s) if self.connections else None
         )
+        now = loop.time()
+        for connection in list(self.connections):
+            connection.look(now)
 
 
 class Connection(HttpToolsProtocol):
@@ -109,7 +110,6 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._broken or self.transport.is_closing():
             return
-        self._idle_due = 0.0
         inside = self._in_head
         try:
             self.parser.feed_data(data)
@@ -176,6 +176,7 @@ class Connection(HttpToolsProtocol):
         before: Any = self.cycle
         if before is not None and not before.keep_alive:
             self._stop_reading()  # the request before was said to be the last
+        self._idle_due = 0.0  # not before: empty lines ask for nothing
         self.url = b""
         self.headers = []
         self._head_bytes = self._head_raw_bytes = 0
@@ -251,6 +252,7 @@ class Connection(HttpToolsProtocol):
         cycle: Any = self.cycle
         if self._broken:
             return
+        self._idle_due = 0.0
         if isinstance(cycle, Request):
             cycle.take(body)
         else:

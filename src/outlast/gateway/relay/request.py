@@ -238,7 +238,6 @@ class Request:
     # -- the answer ----------------------------------------------------------------------------
 
     def head(self, status: int, headers: dict[str, str]) -> None:
-        self._begun = True
         if self.old:
             self._chunked = self.keep_alive = False
         coding = "transfer-encoding: chunked\r\n" if self._chunked else ""
@@ -259,7 +258,6 @@ class Request:
             self._out.append(heads.chunk(data) if self._chunked else data)
 
     def reply(self, reply: Reply) -> None:
-        self._begun = True
         length = f"content-length: {len(reply.body)}\r\n"
         self._out += (self._head(reply.status, reply.headers, length), reply.body)
         self._finish()
@@ -290,6 +288,7 @@ class Request:
         out = self._out
         if out:
             self._out = []
+            self._begun = True
             if not self.disconnected:
                 self._connection.transport.write(out[0] if len(out) == 1 else b"".join(out))
 
