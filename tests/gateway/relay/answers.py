@@ -69,7 +69,8 @@ class Pool:
     def __init__(self) -> None:
         self.idle: list[Connection] = []
         self.resent: list[Call] = []
-        self.loop = SimpleNamespace(call_later=lambda *_: None, time=lambda: 0.0)
+        self.now = 0.0
+        self.loop = SimpleNamespace(call_later=lambda *_: None, time=lambda: self.now)
 
     def put_back(self, _: Origin, connection: Connection) -> None:
         self.idle.append(connection)

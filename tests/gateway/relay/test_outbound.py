@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from outlast.config import ServerSettings, Settings, TimeoutSettings
 from outlast.gateway.asked import Prepared
-from outlast.gateway.relay.call import HEADERS_MAX, INTERIM_MAX
+from outlast.gateway.relay.call import HEADERS_MAX, INTERIM_MAX, RESEND_S
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.transport import HEAD_LIMIT_BYTES, NetworkFault
 from outlast.nouns import Candidate, Kind
+from outlast.outcome import Fault
 from outlast.wire import CODECS
 from tests.gateway.relay.answers import Hearing, Line, check_answer, hostile_answer, valid_answer
 from tests.gateway.relay.requests import cut
@@ -107,17 +108,19 @@ def test_bytes_on_an_idle_connection_close_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "reused", "data", "resent"),
+    ("why", "reused", "data", "after_s", "resent"),
     [
-        ("a kept connection that the server had closed says nothing", True, b"", True),
-        ("a new one that closes is a failure", False, b"", False),
-        ("after the first byte it is a failure too", True, b"HTTP/1.1 200", False),
+        ("a kept connection that the server had closed says nothing", True, b"", 0.5, True),
+        ("a new one that closes is a failure", False, b"", 0.5, False),
+        ("after the first byte it is a failure too", True, b"HTTP/1.1 200", 0.5, False),
+        ("one that lived on was not dead: somebody was at work", True, b"", RESEND_S, False),
     ],
 )
 def test_a_call_is_sent_again_only_where_it_met_a_dead_connection(
-    why: str, reused: bool, data: bytes, resent: bool
+    why: str, reused: bool, data: bytes, after_s: float, resent: bool
 ) -> None:
     line = Line(reused=reused)
+    line.pool.now += after_s
     line.feed(data, closes=True)
     assert bool(line.pool.resent) is resent, why
     assert line.heard.end == ("" if resent else "reset"), why
@@ -235,6 +238,48 @@ async def test_a_server_that_hangs_up_between_calls_costs_nobody_an_answer(tmp_p
             assert answer.status == 200
             assert [chunk async for chunk in answer.chunks()] == [b"{}"]
     assert connections == 5
+
+
+async def test_an_operators_host_header_takes_the_place_of_ours(tmp_path: Path) -> None:
+    seen = b""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal seen
+        async for head in heads_of(reader):
+            seen = head
+            writer.write(WHOLE)
+
+    async with relay_to(tmp_path, serve) as relay:
+        answer = await relay.open(call(host="models.internal"))
+        assert answer.status == 200
+    assert seen.lower().count(b"\r\nhost:") == 1
+    assert b"host: models.internal\r\n" in seen
+
+
+async def test_new_settings_while_a_call_connects_do_not_leave_it_without_an_end(
+    tmp_path: Path,
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await hang_up(writer)
+
+    class Told(Hearing):
+        def failed(self, fault: Fault) -> None:
+            super().failed(fault)
+            ended.set()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    found = upstream(
+        "u", Kind.OPENAI_CHAT, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    )
+    place = ServerSettings(data_dir=str(tmp_path))
+    relay = Relay(Settings(server=place, upstreams={"u": found}, routes=()))
+    told = Told()
+    relay.send(call(), told)
+    relay.reconfigure(Settings(server=place, upstreams={}, routes=()))
+    async with server, asyncio.timeout(10):
+        await ended.wait()
+    assert told.end in {"tls", "reset"}
 
 
 async def test_nobody_there_is_a_refused_connection(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ INTERIM_MAX = 8
 """Answers of 1xx before the one that counts."""
 LINGER_S = 1.0
 """How long an answer that nobody needs any more is read on, so that its connection can stay."""
+RESEND_S = 2.0
+"""A kept connection that was dead says so within a round trip. One that lives longer than this with
+a call was alive: the upstream may have begun to answer, and its end is a failure."""
 _BODILESS = frozenset({204, 304})
 _TOGETHER_BYTES = 64 << 10
 """Up to here head and body are one piece; beyond, the copy would cost more than the call."""
@@ -148,6 +151,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
         self._reused = False
+        self._sent_at = 0.0
         self._read_paused = False
         self.idle_since = 0.0
         self._begin()
@@ -176,6 +180,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         self._begin()
         self._call, self._reused = call, reused
+        self._sent_at = self._pool.loop.time()
         call.carried_by(self)
         if len(call.body) <= _TOGETHER_BYTES:
             self._transport.write(call.head + call.body)
@@ -275,10 +280,15 @@ class Connection(asyncio.Protocol):
             self._pool.forget(self._origin, self)
         elif self._until_close and exc is None:
             call.end()
-        elif self._reused and not self._heard and call.listener is not None:
+        elif self._met_dead() and call.listener is not None:
             self._pool.dispatch(call)
         else:
             call.fail(fault_of(exc) if exc is not None else Fault("reset"))
+
+    def _met_dead(self) -> bool:
+        """Whether the call met a kept connection that the server had closed before."""
+        soon = self._pool.loop.time() < self._sent_at + RESEND_S
+        return self._reused and not self._heard and soon
 
     # -- httptools -----------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ has outcome.py's names, as in transport.py. Redirects are not followed, bodies n
 proxies and cookies of the environment not used.
 
 A call whose kept-alive connection turns out to be closed before a byte of the answer came is sent
-again, until a new connection was made for it (decision 8).
+again, until a new connection was made for it (decision 8); after two seconds it was not closed, but
+alive with the call, and its end is a failure.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
+import structlog
+
 from outlast.config import Settings, UpstreamSettings
 from outlast.gateway.asked import Prepared
 from outlast.gateway.relay import heads
@@ -28,6 +31,8 @@ from outlast.gateway.transport import Answer, NetworkFault, credential_headers
 from outlast.network import fault_of, tls_context
 from outlast.nouns import Candidate
 from outlast.outcome import Fault
+
+_log = structlog.get_logger(__name__)
 
 IDLE_S = 30.0
 """How long an unused connection is kept: less than servers usually do."""
@@ -44,6 +49,8 @@ class Relay:
         """By origin, the one used last at the end."""
         self._origins: dict[str, tuple[UpstreamSettings, Origin]] = {}
         self._contexts: dict[tuple[str, bool], ssl.SSLContext] = {}
+        self._trusting: dict[tuple[str, bool], UpstreamSettings] = {}
+        """One upstream for each way to trust; it is there although new settings lack it."""
         self._addresses: dict[tuple[str, int], tuple[float, list[Any]]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -113,7 +120,8 @@ class Relay:
     ) -> Call:
         origin = self._origin(upstream)
         length = f"content-length: {len(body)}\r\n" if body or method == "POST" else ""
-        first = f"{method} {path} HTTP/1.1\r\n{origin.host_line}"
+        host = "" if "host" in headers else origin.host_line  # the operator's own stands
+        first = f"{method} {path} HTTP/1.1\r\n{host}"
         call = Call(self, origin, b"", body, listener)
         try:
             if not path.isprintable() or " " in path:
@@ -141,6 +149,10 @@ class Relay:
             # Several addresses that failed in different ways are one error without a number.
             nameless = type(error) is OSError and error.errno is None
             call.fail(Fault("refused") if nameless else fault_of(error))
+            return
+        except Exception as error:  # our own fault: the exchange must not wait for ever
+            _log.exception("a connection failed inside Outlast")
+            call.fail(Fault("internal", type(error).__name__))
             return
         if call.listener is None:
             self.put_back(call.origin, connection)
@@ -215,15 +227,10 @@ class Relay:
         return found
 
     def _context(self, origin: Origin) -> ssl.SSLContext:
-        ca_file, verify = origin.key[2:]
-        context = self._contexts.get((ca_file, verify))
+        trust = origin.key[2:]
+        context = self._contexts.get(trust)
         if context is None:
-            upstream = next(
-                one
-                for one in self._settings.upstreams.values()
-                if (one.ca_file, one.verify) == (ca_file, verify)
-            )
-            context = self._contexts[ca_file, verify] = tls_context(self._settings, upstream)
+            context = self._contexts[trust] = tls_context(self._settings, self._trusting[trust])
         return context
 
     def _origin(self, upstream: UpstreamSettings) -> Origin:
@@ -247,6 +254,7 @@ class Relay:
             connect_s=self._settings.timeouts_of(upstream.name).connect_s,
         )
         self._origins[upstream.name] = (upstream, origin)
+        self._trusting[origin.key[2:]] = upstream
         return origin
 
 
