@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 
@@ -14,9 +13,6 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 _VERSIONS = frozenset({"1.1", "1.0"})
-_UNSAFE_NAME = re.compile(r"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
-"""Anything but a token (RFC 9110, 5.6.2)."""
-_UNSAFE_VALUE = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
 @lru_cache(maxsize=512)
@@ -87,13 +83,6 @@ def lines(headers: Mapping[str, str]) -> str:
     if text.count("\n") != len(headers) or text.count("\r") != len(headers) or "\0" in text:
         raise ValueError("a header with a line end in it")
     return text
-
-
-def checked(headers: Iterable[tuple[str, str]]) -> None:
-    """Raises ValueError where a configured header could not be sent as it is."""
-    for name, value in headers:
-        if not name or _UNSAFE_NAME.search(name) or _UNSAFE_VALUE.search(value):
-            raise ValueError(f"the header {name[:60]!r} cannot be sent")
 
 
 def chunk(data: bytes) -> bytes:
