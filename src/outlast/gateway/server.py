@@ -9,8 +9,14 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from outlast.gateway.relay.heads import FRAMING
+
 HEADERS_MAX = 200
 HEAD_READ_S = 20.0
+
+
+def _framed(headers: list[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() in FRAMING and value.strip() != b"0" for name, value in headers)
 
 
 def protocol_class(
@@ -68,8 +74,15 @@ def protocol_class(
 
         def on_headers_complete(self) -> None:
             self._head_arrived()
+            if self.parser.should_upgrade() and _framed(self.headers):
+                # llhttp takes what follows for another protocol: it would be the next request.
+                self._refuse(400, "A request that asks for another protocol cannot have a body.")
             if not self.transport.is_closing():
                 super().on_headers_complete()
+
+        def on_message_complete(self) -> None:
+            if not self.transport.is_closing():
+                super().on_message_complete()
 
         def _count(self, size: int) -> None:
             self._head_bytes += size
