@@ -18,10 +18,10 @@ from starlette.routing import Route
 
 from outlast.clock import Clock
 from outlast.nouns import Incident
-from outlast.observatory.board import Board
+from outlast.observatory.board import STALE_S, Board
 from outlast.observatory.http import Past
 from outlast.observatory.words import LANGS, Lang
-from outlast.status import machines, packing
+from outlast.status import machines
 from outlast.status.page import Page, Renderer
 from outlast.status.source import Source
 from outlast.status.view import Shown, Snapshot
@@ -46,6 +46,8 @@ class Kept(msgspec.Struct, frozen=True):
     body: bytes
     packed: bytes
     etag: str
+    packed_etag: str
+    """Not the same: a strong validator names bytes as they are sent (RFC 9110, 8.8.3.3)."""
     status: int
 
 
@@ -87,10 +89,6 @@ class StatusPages:
 
     async def page(self, request: Request) -> Response:
         path = request.path_params.get("path", "")[:PATH_LIMIT]
-        if request.url.path == packing.PATH:
-            # For the mirror, which makes the site of it elsewhere.
-            headers = {"content-type": machines.JSON, "cache-control": CACHE}
-            return Response(packing.pack(self.snapshot()), headers=headers)
         found = self._for_programs(request)
         if found is not None:
             return found
@@ -108,8 +106,7 @@ class StatusPages:
     async def machines(self, request: Request) -> Response:
         """Statuspage's JSON, our own API's description, and a page for language models."""
         found = self._for_programs(request)
-        assert found is not None  # these paths always have an answer
-        return found
+        return found if found is not None else Response("There is no such document.\n", 404)
 
     def _for_programs(self, request: Request) -> Response | None:
         """What programs read at this path; None where people do."""
@@ -144,7 +141,14 @@ class StatusPages:
         known = self._snapshot
         if known is not None and known[0] == version and now - known[1] < AGE_S:
             return known[2]
-        made = self._source.now()
+        try:
+            made = self._source.now()
+        except Exception:
+            log.exception("status_snapshot_not_made")
+            if known is None:
+                raise
+            # The last one is better than none, and says how old it is.
+            return msgspec.structs.replace(known[2], stale=now - known[2].at > STALE_S)
         self._snapshot = (version, now, made)
         return made
 
@@ -184,13 +188,14 @@ class StatusPages:
         return self._board.version, self._source.version
 
     def _answer(self, request: Request, kept: Kept, lang: Lang) -> Response:
-        headers = {**self._headers, "etag": kept.etag, "content-language": lang}
-        if kept.status == 200 and kept.etag in request.headers.get("if-none-match", ""):
+        packed = "gzip" in request.headers.get("accept-encoding", "")
+        etag = kept.packed_etag if packed else kept.etag
+        headers = {**self._headers, "etag": etag, "content-language": lang}
+        if kept.status == 200 and etag in request.headers.get("if-none-match", ""):
             return Response(None, 304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
+        if packed:
             headers["content-encoding"] = "gzip"
-            return Response(kept.packed, kept.status, headers=headers)
-        return Response(kept.body, kept.status, headers=headers)
+        return Response(kept.packed if packed else kept.body, kept.status, headers=headers)
 
 
 def language(request: Request) -> Lang:
@@ -216,12 +221,13 @@ def _etag(body: bytes) -> str:
 
 
 def _keep(made: Page, version: tuple[int, int], now: float) -> Kept:
-    etag = _etag(made.body)
+    packed = gzip.compress(made.body, 6, mtime=0)
     return Kept(
         version,
         now,
         made.body,
-        gzip.compress(made.body, 6, mtime=0),
-        etag,
+        packed,
+        _etag(made.body),
+        _etag(packed),
         200 if made.found else 404,
     )
