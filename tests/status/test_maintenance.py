@@ -14,13 +14,13 @@ from outlast.status.maintenance import (
     NewWindow,
     WindowChange,
     announce,
-    at_work,
     change,
     put,
     read,
     windows,
     written,
 )
+from outlast.status.view import at_work
 from tests.status.machine_house import API, HOSTILE, NOW, WEB
 
 KNOWN = {API, WEB}
@@ -93,7 +93,8 @@ GOES = (
 def test_a_window_goes_by_the_clock(after_s: float, state: str) -> None:
     assert made().state(NOW + after_s) == state
     assert windows([made()], NOW + after_s)[0].state == state
-    assert at_work([made()], NOW + after_s) == ({API} if state == "in_progress" else set())
+    under_way = at_work(windows([made()], NOW + after_s))
+    assert under_way == ({API} if state == "in_progress" else set())
 
 
 def test_an_operator_begins_and_completes_it_earlier() -> None:
@@ -115,7 +116,7 @@ def test_it_is_moved_and_cancelled() -> None:
     assert moved.state(NOW + 2 * HOUR) == "scheduled"
     cancelled = change(moved, WindowChange("cancel"), "Ada", NOW + 5)
     assert cancelled.state(NOW + 3.5 * HOUR) == "cancelled"
-    assert at_work([cancelled], NOW + 3.5 * HOUR) == set()
+    assert at_work(windows([cancelled], NOW + 3.5 * HOUR)) == set()
 
 
 WRONG: tuple[tuple[float, WindowChange, str], ...] = (

@@ -8,11 +8,13 @@ from html.parser import HTMLParser
 
 import pytest
 
+from outlast.nouns import Status, Suspicion
 from outlast.observatory.words import LANGS, Lang
 from outlast.status.page import Renderer
 from outlast.status.texts import TEXTS
 from outlast.status.view import Snapshot
 from tests.status.days import hostile, second_of_march
+from tests.status.machine_house import API, MODEL, NOW, WEB, shot, state
 
 RENDERER = Renderer()
 VOID = {"meta", "link", "input", "br", "img"}
@@ -147,6 +149,33 @@ def test_the_policy_names_the_page_s_own_style_and_script_and_nothing_else() -> 
     static = RENDERER.render(second_of_march()["11:30"], "", "en", static=True).body
     assert b"Content-Security-Policy" in static
     assert b"frame-ancestors" not in static
+
+
+def test_a_provider_that_is_only_suspected_is_headed_so_and_one_that_nobody_saw_is_not_fine() -> (
+    None
+):
+    doubt = shot(states=(state(API, Status.MAJOR, Suspicion.S_DOWN),))
+    assert "<h1>Anthropic: suspected: major outage</h1>" in heading(doubt, "en")
+    assert "Anthropic\u00a0: soupçonné" in heading(doubt, "fr")
+    names = (API, WEB, MODEL)
+    blind = shot(states=tuple(state(name, evidence=()) for name in names))
+    assert "<h1>Anthropic: not looked at</h1>" in heading(blind, "en")
+    said = RENDERER.render(blind, "anthropic", "en").body.decode()
+    assert said.count('<span class="quiet">not looked at</span>') == len(names)
+    assert '"s operational"' not in said
+
+
+def heading(view: Snapshot, lang: Lang) -> str:
+    body = RENDERER.render(view, "anthropic", lang).body.decode()
+    return "".join(re.findall(r"<h1>.*?</h1>", body))
+
+
+def test_an_old_page_names_the_day_and_one_that_never_looked_names_none() -> None:
+    for lang in LANGS:
+        assert "2026-03-02 12:15" in text_of(shot(stale=True, at=NOW - 900), lang)
+        said = text_of(shot(stale=True, at=0.0), lang)
+        assert TEXTS[lang]["not_yet"] in said
+        assert "1970" not in said
 
 
 def test_what_is_not_there_is_said_to_be_so() -> None:

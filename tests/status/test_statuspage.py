@@ -11,6 +11,8 @@ from outlast.nouns import Stage, Status, Suspicion
 from outlast.observatory.feeds import statuspage as reader
 from outlast.observatory.feeds.detect import detect
 from outlast.observatory.feeds.mapping import place
+from outlast.status.badge import said
+from outlast.status.page import Renderer
 from outlast.status.scope import Scope
 from outlast.status.statuspage import ALL_WELL, DOCUMENTS, document, paths
 from outlast.status.view import Snapshot
@@ -20,6 +22,7 @@ from tests.status.machine_house import (
     MODEL,
     NOW,
     OPENAI,
+    WEB,
     failing,
     hostile,
     outage,
@@ -285,6 +288,27 @@ def test_a_window_of_maintenance_goes_its_way(
     for name in ("upcoming", "active"):
         listed = read(snapshot, f"scheduled-maintenances/{name}.json")["scheduled_maintenances"]
         assert len(listed) == (name == document_)
+
+
+def test_what_operators_work_on_is_under_maintenance_wherever_it_is_told() -> None:
+    work = window("in_progress", components=(API,), by="outlast")
+    snapshot = shot(states=(state(WEB, Status.DEGRADED, Suspicion.S_DOWN),), windows=(work,))
+    listed = {one["name"]: one["status"] for one in read(snapshot)["components"]}
+    assert listed["Anthropic API"] == "under_maintenance"
+    assert listed["Anthropic API (claude-opus-4-8)"] == "under_maintenance"
+    assert listed["Anthropic web"] == listed["Anthropic"] == "degraded_performance"
+    assert listed["OpenAI API"] == "operational"
+    assert said(snapshot, Scope(component=API), "en").words == "under maintenance"
+    assert "Under maintenance: Anthropic API" in snapshot.headline["en"]
+    assert b"under maintenance" in Renderer().render(snapshot, "anthropic", "en").body
+
+
+def test_maintenance_hides_no_outage() -> None:
+    work = window("in_progress", components=(API,), by="outlast")
+    failing_ = state(API, Status.MAJOR, Suspicion.O_DOWN)
+    snapshot = shot(outage(), states=(failing_,), windows=(work,))
+    assert said(snapshot, Scope(component=API), "en").words == "major outage"
+    assert read(snapshot)["status"]["indicator"] == "critical"
 
 
 def test_a_cancelled_window_says_so() -> None:

@@ -8,10 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.nouns import Impact, Incident, Stage, Status, Suspicion
+from outlast.nouns import ComponentState, Impact, Incident, Stage, Status, Suspicion
 from outlast.status.filters import runs, uptime
 from outlast.status.texts import TEXTS
-from outlast.status.view import DAY_S, DAYS, Row, covered, date_of, days_of
+from outlast.status.view import (
+    DAY_S,
+    DAYS,
+    Around,
+    Frame,
+    Row,
+    covered,
+    date_of,
+    days_of,
+    snapshot,
+)
 from tests.status.days import NOON, second_of_march
 
 API = "anthropic/api"
@@ -34,6 +44,10 @@ def incident(
         resolved_at=end,
         **more,  # type: ignore[arg-type]
     )
+
+
+def seen() -> ComponentState:
+    return ComponentState(API, Status.OPERATIONAL, Suspicion.NONE, 0.0, TODAY, TODAY)
 
 
 LOOKED = frozenset(date_of(TODAY - DAY_S * back) for back in range(10))
@@ -90,6 +104,22 @@ def test_uptime_never_rounds_an_outage_away() -> None:
     assert uptime(row, TEXTS["en"], "en").startswith("99.999% ")
     assert uptime(row, TEXTS["fr"], "fr").startswith("99,999\u00a0% ")
     assert uptime(Row(state, "api"), TEXTS["en"], "en") == "not watched yet"
+
+
+def test_of_today_only_what_has_passed_was_watched() -> None:
+    at = TODAY + 2 * 3600
+    began = incident(TODAY + 3600, None)
+    around = Around(looked_days={API: frozenset({date_of(TODAY)})})
+    shown = snapshot([seen()], [began], around, Frame(at=at, now=at))
+    assert shown.providers[0].rows[0].uptime == 0.5
+    midnight = snapshot([seen()], [], around, Frame(at=TODAY, now=TODAY))
+    assert midnight.providers[0].rows[0].uptime is None
+
+
+def test_one_day_is_one_day_in_both_languages() -> None:
+    row = Row(seen(), "api", uptime=1.0, watched_days=1)
+    assert uptime(row, TEXTS["en"], "en").endswith("over 1 day that was watched")
+    assert uptime(row, TEXTS["fr"], "fr").endswith("sur 1 jour observé")
 
 
 def test_neighbours_of_one_colour_are_one_bar() -> None:

@@ -14,6 +14,7 @@ from outlast.nouns import ComponentState, Stage, Status, Suspicion
 from outlast.observatory.words import Lang, status_name
 from outlast.status.scope import Scope, looked_at, rows, shown
 from outlast.status.stamps import clean
+from outlast.status.texts import TEXTS
 from outlast.status.view import Snapshot
 
 MEDIA_TYPE = "image/svg+xml; charset=utf-8"
@@ -28,7 +29,6 @@ _GREY = "#57606a"
 _LABEL_COLOUR = "#3d444d"
 _WORDS: dict[str, dict[Lang, str]] = {
     "stale": {"en": "not known (out of date)", "fr": "inconnu (pas à jour)"},
-    "unseen": {"en": "not looked at", "fr": "pas observé"},
     "unknown": {"en": "no such component", "fr": "composant inconnu"},
     "suspected": {"en": "suspected: {status}", "fr": "soupçonné\u00a0: {status}"},
     "watched": {"en": "working again", "fr": "à nouveau en marche"},
@@ -72,7 +72,7 @@ def said(snapshot: Snapshot, scope: Scope, lang: Lang) -> Said:
     if any(state.status is Status.MAINTENANCE for state in states):
         return Said(status_name(Status.MAINTENANCE, lang), _COLOURS[Status.MAINTENANCE])
     if not any(map(looked_at, states)):
-        return Said(_WORDS["unseen"][lang], _GREY)
+        return Said(TEXTS[lang]["unseen"], _GREY)
     return Said(status_name(Status.OPERATIONAL, lang), _COLOURS[Status.OPERATIONAL])
 
 

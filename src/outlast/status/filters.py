@@ -23,7 +23,17 @@ from outlast.observatory.words import (
     status_name,
     surface_name,
 )
-from outlast.status.view import Day, ProviderView, Row, Shown, Snapshot, Window, date_of
+from outlast.status.scope import looked_at
+from outlast.status.view import (
+    Day,
+    ProviderView,
+    Row,
+    Shown,
+    Snapshot,
+    Window,
+    date_of,
+    is_suspect,
+)
 
 WIDTH = 360
 BAR = 4
@@ -103,7 +113,8 @@ def uptime(row: Row, t: dict[str, str], lang: Lang) -> str:
     share = f"{math.floor(row.uptime * 100_000) / 1000:.3f}".rstrip("0").rstrip(".")
     if lang == "fr":
         share = share.replace(".", ",") + "\u00a0"
-    return t["uptime"].format(share=f"{share}%", days=row.watched_days)
+    words = t["uptime_one" if row.watched_days == 1 else "uptime"]
+    return words.format(share=f"{share}%", days=row.watched_days)
 
 
 def runs(row: Row) -> list[Bar]:
@@ -132,6 +143,11 @@ def part_name(name: str, lang: Lang) -> str:
         return component.model
     surface = surface_name(component.surface, lang)
     return component.model or surface[:1].upper() + surface[1:]
+
+
+def unseen(state: ComponentState) -> bool:
+    """Whether "operational" would say more than anybody has seen."""
+    return state.status is Status.OPERATIONAL and not is_suspect(state) and not looked_at(state)
 
 
 def surfaces(provider: ProviderView) -> list[str]:
@@ -243,6 +259,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "runs": runs,
     "bad_days": bad_days,
     "part_name": part_name,
+    "unseen": unseen,
     "surfaces": surfaces,
     "leading": leading,
     "evidence": evidence,

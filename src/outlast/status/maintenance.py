@@ -198,12 +198,6 @@ def windows(kept: Iterable[Maintenance], now: float) -> tuple[Window, ...]:
     )
 
 
-def at_work(kept: Iterable[Maintenance], now: float) -> frozenset[str]:
-    """Return the components on which operators work now."""
-    active = (one for one in kept if one.state(now) == "in_progress")
-    return frozenset(name for one in active for name in one.components)
-
-
 def put(kept: Sequence[Maintenance], one: Maintenance) -> tuple[Maintenance, ...]:
     """Return all windows with this one in its place, by their start; at most KEPT of them."""
     found = [other for other in kept if other.id != one.id] + [one]

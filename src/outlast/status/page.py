@@ -15,8 +15,10 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from outlast.observatory.words import Lang, clock_time
-from outlast.status.filters import FILTERS, in_month
+from outlast.observatory.words import Lang
+from outlast.status.badge import said
+from outlast.status.filters import FILTERS, in_month, when
+from outlast.status.scope import Scope
 from outlast.status.texts import REPORTED, TEXTS
 from outlast.status.view import Shown, Snapshot, date_of
 
@@ -84,7 +86,7 @@ class Renderer:
         `past`: an incident that is no longer in the Snapshot; `static`: for a mirror, where no
         server sends the policy.
         """
-        found, template, more = self._find(view, path, month, past)
+        found, template, more = self._find(view, path, month, past, lang)
         text = TEXTS[lang]
         other: Lang = "fr" if lang == "en" else "en"
         here = f"{ROOT}/{path}".rstrip("/")
@@ -112,14 +114,14 @@ class Renderer:
             css=Markup(self._css),  # noqa: S704 - our own file
             js=Markup(self._js),  # noqa: S704 - our own file
             meta_csp=policy,
-            as_of=clock_time(view.at) if view.at else text["not_yet"],
+            as_of=when(view.at, lang) if view.at else "",
             title=f"{view.headline[lang]} – {text['title']}",
             **more,
         )
         return Page(_without_blank_lines(body).encode(), found)
 
     def _find(
-        self, view: Snapshot, path: str, month: str, past: Shown | None
+        self, view: Snapshot, path: str, month: str, past: Shown | None, lang: Lang
     ) -> tuple[bool, str, dict[str, object]]:
         if not path:
             return True, "overview.html", {}
@@ -143,7 +145,8 @@ class Renderer:
             if found is not None:
                 return True, "incident.html", {"shown": found}
         elif provider := view.provider(path):
-            return True, "provider.html", {"provider": provider}
+            words = said(view, Scope(provider=path), lang).words
+            return True, "provider.html", {"provider": provider, "said": words}
         return False, "missing.html", {}
 
 

@@ -10,7 +10,7 @@ import msgspec
 from outlast.nouns import Component, ComponentState, Status, Suspicion
 from outlast.observatory.headline import headline
 from outlast.observatory.words import Lang, component_name, provider_name
-from outlast.status.view import Row, Shown, Snapshot, Window
+from outlast.status.view import Row, Shown, Snapshot, Window, within
 
 PAGE = "/status"
 
@@ -69,9 +69,7 @@ def rows(snapshot: Snapshot, scope: Scope = Scope()) -> Iterator[Row]:  # noqa: 
 def touches(name: str, scope: Scope) -> bool:
     """Whether a component lies within a scope."""
     if scope.component:
-        return name == scope.component or name.startswith(
-            (f"{scope.component}/", f"{scope.component}@")
-        )
+        return within(name, scope.component)
     return not scope.provider or name.startswith(f"{scope.provider}/")
 
 

@@ -34,7 +34,7 @@ from outlast.status.scope import (
     windows,
 )
 from outlast.status.stamps import clean, ident, iso, iso_or_none
-from outlast.status.view import Row, Shown, Snapshot, Window
+from outlast.status.view import Row, Shown, Snapshot, Window, worst
 
 INCIDENTS_LIMIT = 50
 """As Statuspage lists them."""
@@ -164,12 +164,11 @@ class _Page:
 
     def _group(self, provider: str, members: list[Row], position: int) -> Document:
         own = provider == "outlast"
-        worst = max((status_for_programs(row.state) for row in members), key=lambda one: one.rank)
         since = max(row.state.since_at for row in members) or self.snapshot.at
         group = self._component(
             ident("group", provider),
             _WORDS["upstreams"][self.lang] if own else clean(provider_name(provider), 120),
-            worst,
+            worst(status_for_programs(row.state) for row in members),
             position,
         )
         return group | {
@@ -379,8 +378,8 @@ def _after(incident: Incident, update: Update) -> dict[str, Status]:
         return dict.fromkeys(incident.components, Status.OPERATIONAL)
     if update.kind not in _CHANGING:
         return {}
-    sure, worst = incident.suspicion is Suspicion.O_DOWN, incident.components
-    found = {one: worst[one] for one in update.components if one in worst}
+    sure, reached = incident.suspicion is Suspicion.O_DOWN, incident.components
+    found = {one: reached[one] for one in update.components if one in reached}
     return {
         name: status if sure or status.rank <= Status.DEGRADED.rank else Status.DEGRADED
         for name, status in found.items()

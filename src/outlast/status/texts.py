@@ -27,6 +27,8 @@ _EN = {
     "components": "Components",
     "component": "Component",
     "state": "State",
+    "unseen": "not looked at",
+    "colon": ":",
     "instead": "What works instead",
     "instead_text": "Requests through this service go on over the places below.",
     "works": "would be asked now",
@@ -98,11 +100,12 @@ _EN = {
         "So many people report at the moment that a small proof is asked for, which this "
         "form cannot give."
     ),
-    "people": "{bad} report problems, {good} say that it works (last 15 min)",
+    "people": "Reports of the last 15 min: {bad} of problems, {good} that it works",
     "concentration": "The largest network makes up {share} of them.",
     "days": "The last 90 days",
     "day": "Day",
     "uptime": "{share} without a partial outage or worse, over {days} days that were watched",
+    "uptime_one": "{share} without a partial outage or worse, over {days} day that was watched",
     "no_uptime": "not watched yet",
     "bad_days": "Days with incidents",
     "all_fine": "No incident on the days that were watched.",
@@ -156,6 +159,8 @@ _FR = {
     "components": "Composants",
     "component": "Composant",
     "state": "État",
+    "unseen": "pas observé",
+    "colon": "\u00a0:",
     "instead": "Ce qui fonctionne à la place",
     "instead_text": "Les requêtes adressées à ce service passent par les voies ci-dessous.",
     "works": "serait utilisé maintenant",
@@ -227,11 +232,14 @@ _FR = {
         "Tant de personnes signalent en ce moment qu'une petite preuve est demandée, que ce "
         "formulaire ne peut pas fournir."
     ),
-    "people": "{bad} signalent des problèmes, {good} disent que cela fonctionne (15 dernières min)",
+    "people": (
+        "Signalements des 15 dernières min\u00a0: {bad} de problèmes, {good} que cela fonctionne"
+    ),
     "concentration": "Le plus grand réseau en représente {share}.",
     "days": "Les 90 derniers jours",
     "day": "Jour",
     "uptime": "{share} sans panne partielle ni pire, sur {days} jours observés",
+    "uptime_one": "{share} sans panne partielle ni pire, sur {days} jour observé",
     "no_uptime": "pas encore observé",
     "bad_days": "Jours avec incidents",
     "all_fine": "Aucun incident les jours observés.",

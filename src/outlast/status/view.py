@@ -7,7 +7,7 @@ until it is escaped. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -64,7 +64,6 @@ class Row(msgspec.Struct, frozen=True):
 class ProviderView(msgspec.Struct, frozen=True):
     provider: str
     name: str
-    worst: Status
     rows: tuple[Row, ...]
     """Surfaces first, in the order of Surface, then models of the API."""
     feeds: tuple[FeedState, ...] = ()
@@ -174,7 +173,8 @@ def snapshot(
     frame: Frame,
 ) -> Snapshot:
     """Return what may be shown. `incidents`: open ones, and those of the last DAYS days."""
-    known = {state.component: state for state in states}
+    working = at_work(around.windows)
+    known = {state.component: _worked_on(state, working) for state in states}
     rows: dict[str, list[Row]] = {}
     for name, state in sorted(known.items()):
         component = Component.parse(name)
@@ -206,10 +206,33 @@ def snapshot(
     )
 
 
+def at_work(windows: Iterable[Window]) -> frozenset[str]:
+    """Return the components on which operators work now."""
+    active = (one for one in windows if one.state == "in_progress")
+    return frozenset(name for one in active for name in one.components)
+
+
+def within(name: str, component: str) -> bool:
+    """Whether `name` is that component, or one of its models or regions."""
+    return name == component or name.startswith((f"{component}/", f"{component}@"))
+
+
+def _worked_on(state: ComponentState, working: Collection[str]) -> ComponentState:
+    """What works while operators work on it is under maintenance; what fails is said to fail."""
+    fine = state.status is Status.OPERATIONAL and not is_suspect(state)
+    if fine and any(within(state.component, one) for one in working):
+        return msgspec.structs.replace(state, status=Status.MAINTENANCE)
+    return state
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The worst of several; maintenance is told before what works."""
+    return max(statuses, key=lambda one: (one.rank, one is Status.MAINTENANCE))
+
+
 def _urgency(rows: Sequence[Row]) -> tuple[int, str]:
     """What fails comes first, then by name."""
-    worst = max(row.state.status.rank for row in rows)
-    return -worst, rows[0].state.component
+    return -worst(row.state.status for row in rows).rank, rows[0].state.component
 
 
 def _provider(name: str, rows: Sequence[Row], around: Around) -> ProviderView:
@@ -222,7 +245,6 @@ def _provider(name: str, rows: Sequence[Row], around: Around) -> ProviderView:
     return ProviderView(
         provider=name,
         name=provider_name(name),
-        worst=max((row.state.status for row in rows), key=lambda status: status.rank),
         rows=tuple(sorted(rows, key=place)),
         feeds=tuple(feed for feed in around.feeds.values() if feed.provider == name),
     )
@@ -250,13 +272,16 @@ def _row(
     days = days_of(name, incidents, looked, now)
     seen = [day for day in days if day.status is not None]
     down_s = sum(day.down_s for day in seen)
+    # Of today only what has passed: an hour that was down is not yet an hour of a whole day.
+    to_come_s = DAY_S - now % DAY_S if days[-1].status is not None else 0.0
+    watched_s = len(seen) * DAY_S - to_come_s
     return Row(
         state=state,
         surface=component.surface,
         model=component.model,
         crowd=around.crowds.get(name),
         days=days,
-        uptime=1.0 - down_s / (len(seen) * DAY_S) if seen else None,
+        uptime=1.0 - down_s / watched_s if watched_s else None,
         watched_days=len(seen),
     )
 
