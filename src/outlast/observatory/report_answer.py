@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from functools import lru_cache
-
 import msgspec
 
 from outlast.nouns import ComponentState, Incident
@@ -120,17 +117,3 @@ def _shown(incident: Incident) -> Shown:
         incident.suspicion.value,
         incident.started_at,
     )
-
-
-@lru_cache(maxsize=256)
-def language(accepted: bytes) -> Lang:
-    """The first of our languages in accept-language by its weight (RFC 9110, 12.5.4)."""
-    best: tuple[float, Lang] = (0.0, "en")
-    for part in accepted.decode("latin-1").lower().split(","):
-        tag, _, weight = part.partition(";q=")
-        lang = tag.strip()[:2]
-        found = re.fullmatch(r"\s*([01](?:\.\d{0,3})?)\s*", weight)
-        value = float(found.group(1)) if found else 1.0 if not weight else 0.0
-        if value > best[0] and lang in {"en", "fr"}:
-            best = value, "fr" if lang == "fr" else "en"
-    return best[1]

@@ -38,13 +38,12 @@ from outlast.observatory.report_answer import (
     Refusal,
     Task,
     answer,
-    language,
 )
 from outlast.observatory.report_body import BODY_LIMIT_BYTES, BadReport, Posted, read
 from outlast.observatory.report_hashing import hashed, proven, receipt_label
 from outlast.observatory.report_nouns import Decision, Report, Verdict
 from outlast.observatory.reporting import Reporting
-from outlast.observatory.words import Lang
+from outlast.observatory.words import Lang, language
 
 log = structlog.get_logger(__name__)
 

@@ -32,7 +32,7 @@ from outlast.observatory.addresses import Rules
 from outlast.observatory.networks import Network, client_address, groups_of
 from outlast.observatory.notify_signing import BadToken, Purpose
 from outlast.observatory.notify_texts import leave_link, wanted_words
-from outlast.observatory.subscribe_texts import TEXTS, choose_lang, page, say
+from outlast.observatory.subscribe_texts import TEXTS, page, say
 from outlast.observatory.subscribing import (
     PUBLIC,
     Allowance,
@@ -42,7 +42,7 @@ from outlast.observatory.subscribing import (
     Subscription,
     accept,
 )
-from outlast.observatory.words import Lang
+from outlast.observatory.words import Lang, language
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.migrations import SchemaTooNew
 
@@ -300,7 +300,7 @@ def _told(
 def _lang(request: Request, found: Subscription | None) -> Lang:
     if found is not None:
         return found.wanted.lang
-    return choose_lang(request.headers.get("accept-language", ""))
+    return language(request.headers.get("accept-language", "")[:200].encode("latin-1"))
 
 
 def _wants_html(request: Request) -> bool:

@@ -70,17 +70,6 @@ def say(name: str, **values: object) -> dict[str, str]:
     return {lang: TEXTS[name][lang].format(**values) for lang in LANGS}
 
 
-def choose_lang(accepted: str) -> Lang:
-    """From `accept-language`: French where it is wanted before English."""
-    for part in accepted[:500].lower().split(","):
-        name = part.partition(";")[0].strip()
-        if name.startswith("fr"):
-            return "fr"
-        if name.startswith("en"):
-            return "en"
-    return "en"
-
-
 def page(lang: Lang, text: str, button: str = "", action: str = "") -> str:
     """A page with one sentence, and one button where there is something to do."""
     title = escape(TEXTS["title"][lang])

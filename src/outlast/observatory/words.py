@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal
 
 from outlast.nouns import Component, Status, Surface
@@ -54,6 +55,20 @@ _STATUSES: dict[Status, dict[Lang, str]] = {
 TEXT_LIMIT = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SPACE = re.compile(r"\s+")
+
+
+@lru_cache(maxsize=256)
+def language(accepted: bytes) -> Lang:
+    """The first of our languages in accept-language by its weight (RFC 9110, 12.5.4)."""
+    best: tuple[float, Lang] = (0.0, "en")
+    for part in accepted.decode("latin-1").lower().split(","):
+        tag, _, weight = part.partition(";q=")
+        lang = tag.strip()[:2]
+        found = re.fullmatch(r"\s*([01](?:\.\d{0,3})?)\s*", weight)
+        value = float(found.group(1)) if found else 1.0 if not weight else 0.0
+        if value > best[0] and lang in {"en", "fr"}:
+            best = value, "fr" if lang == "fr" else "en"
+    return best[1]
 
 
 def provider_name(provider: str) -> str:

@@ -17,9 +17,9 @@ from outlast.observatory.notify_texts import (
     wanted_words,
 )
 from outlast.observatory.notifying import RULES
-from outlast.observatory.subscribe_texts import TEXTS, choose_lang, page
+from outlast.observatory.subscribe_texts import TEXTS, page
 from outlast.observatory.subscribing import DEFAULT_STATES, EXTRA_STATES, Wanted
-from outlast.observatory.words import LANGS, Lang
+from outlast.observatory.words import LANGS, Lang, language
 from tests.observatory.notify.people import AT, parcel, step, subscription
 
 BASE = "https://status.example.org"
@@ -158,7 +158,9 @@ def test_a_page_shows_others_words_and_does_what_only_we_say() -> None:
         ("en,fr", "en"),
         ("", "en"),
         ("x" * 9999, "en"),
+        ("fr;q=0.2,en;q=0.9", "en"),
+        ("fr;q=0,de", "en"),
     ],
 )
 def test_the_readers_language_is_chosen_from_what_is_accepted(accepted: str, lang: Lang) -> None:
-    assert choose_lang(accepted) == lang
+    assert language(accepted.encode()) == lang
