@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib
-import math
 import os
 import platform
 import sys
@@ -84,7 +83,7 @@ def _run(name: str, options: argparse.Namespace, console: Console) -> Part:
         options.data, since, **more
     )
     part = Part(name, job.asks, result, took_s=time.monotonic() - began)
-    if not any(not math.isnan(figure.value) for figure in result.figures):
+    if not any(figure.measured for figure in result.figures):
         why = "; ".join(result.notes) or "nothing to score"
         part = Part(name, job.asks, None, skipped=why, took_s=part.took_s)
     show(part, console)

@@ -279,7 +279,7 @@ def _wrong_figures(scored: Sequence[Life], months: float) -> list[Figure]:
         ),
         Figure(
             "share of confirmations that were wrong",
-            wrong / max(1, len(confirmed)),
+            wrong / len(confirmed) if confirmed else math.nan,
             0.0,
             WRONG_CONFIRMED,
             len(confirmed),

@@ -24,6 +24,7 @@ record of 2 March 2026, which names none.
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -103,15 +104,15 @@ def _figures(scored: Sequence[Scored]) -> list[Figure]:
     found = [
         Figure(
             "cause stated where none is known",
-            _share([one.stated for one in unknown]),
+            math.nan if not unknown else _share([one.stated for one in unknown]),
             0.0,
             CLAIMED_UNKNOWN_MAX,
             len(unknown),
         )
     ]
+    right = _share([one.right for one in stated]) if stated else math.nan
+    found.insert(0, Figure("stated cause is right", right, PRECISION_MIN, 1.0, len(stated)))
     if stated:
-        right = _share([one.right for one in stated])
-        found.insert(0, Figure("stated cause is right", right, PRECISION_MIN, 1.0, len(stated)))
         # Below is caution: the rules were written on most of these texts. Above would be a lie.
         sure = sum(one.verdict.confidence for one in stated) / len(stated)
         found.append(

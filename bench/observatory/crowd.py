@@ -56,7 +56,10 @@ class Score(msgspec.Struct, frozen=True):
 
     @property
     def rate(self) -> float:
-        return self.unmatched / self.months if self.months else 0.0
+        return self.unmatched / self.months if self.months else math.nan
+
+
+NOTHING = Score((), 0, 0.0, ())
 
 
 def run(data: Path, since: float | None = None) -> Result:
@@ -78,6 +81,7 @@ def run(data: Path, since: float | None = None) -> Result:
         charts = (_alarm_chart(ours, counts, incidents, span),)
         notes.append(f"{SERVICE}: {span.months:.1f} months scored; {_delays(ours)}")
     else:
+        figures += _official_figures(NOTHING, NOTHING, ())
         notes.append(f"no counts of {SERVICE}: crowd/outagereport_counts*.csv[.gz] is absent")
     found, table = _services(series, since)
     figures += found
@@ -170,21 +174,25 @@ def score(alarms: Sequence[float], incidents: Sequence[Official], span: Span) ->
 
 
 def _official_figures(ours: Score, rule: Score, scored: Sequence[Official]) -> list[Figure]:
+    """What nothing was there to be found of is not a number: it was not measured."""
     major = [one for one in scored if one.status == "major"]
-    figures = [
+    return [
         Figure(
             "official incidents found (5x rule)",
-            len(ours.found),
+            len(ours.found) if scored else math.nan,
             len(rule.found),
             math.inf,
             len(scored),
         ),
         Figure("alarms without one, per 30 days", ours.rate, 0.0, rule.rate / 2, ours.unmatched),
+        Figure(
+            "share of major incidents found",
+            sum(one in ours.found for one in major) / len(major) if major else math.nan,
+            1.0,
+            1.0,
+            len(major),
+        ),
     ]
-    if major:
-        share = sum(one in ours.found for one in major) / len(major)
-        figures.append(Figure("share of major incidents found", share, 1.0, 1.0, len(major)))
-    return figures
 
 
 def _rules_table(ours: Score, rules: dict[tuple[float, float], Score], n: int) -> Table:
@@ -228,9 +236,14 @@ def _services(series: dict[str, Series], since: float | None) -> tuple[list[Figu
     means = {name: statistics.fmean(counts.values()) for name, counts in series.items() if counts}
     busiest = sorted(means, key=lambda name: -means[name])[:2]
     figures, rows = [], []
+    if not busiest:
+        figures.append(Figure("alarms per 30 days, busiest", math.nan, 0.0, BUSY_MOST, 0))
     for name in sorted(means, key=lambda name: -means[name]):
         span = span_of(series[name], since)
         if span.months <= 0:
+            if name in busiest:
+                title = f"alarms per 30 days, {name}"
+                figures.append(Figure(title, math.nan, 0.0, BUSY_MOST, 0))
             continue
         alarms = [at for at in alarms_of(series[name]) if span.start_at <= at < span.end_at]
         rate = len(alarms) / span.months

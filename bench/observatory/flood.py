@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import random
 import signal
@@ -65,7 +66,7 @@ class Tally(msgspec.Struct):
 
     def quantile(self, share: float) -> float:
         ordered = sorted(self.took_s)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else math.nan
 
 
 class Server:
@@ -146,6 +147,7 @@ def run(
         (
             Figure("reports/s answered", tally.per_s, RATE_LEAST * rate_per_s, 1e9, tally.answered),
             Figure("latency p99, s", tally.quantile(0.99), 0, P99_MOST_S, tally.answered),
+            Figure("reports acknowledged with an id", len(tally.ids), 1, math.inf, len(tally.ids)),
             Figure("acknowledged and lost", missing, 0, 0, len(tally.ids)),
             Figure("stored twice", sums - stored, 0, 0, stored),
             Figure("memory at most, MiB", max(tally.rss_mib, default=0), 0, RSS_MOST_MIB, 1),

@@ -34,6 +34,10 @@ API, WEB, LOGIN = "anthropic/api", "anthropic/web", "anthropic/login"
 MODEL = "anthropic/api/claude-opus-4-6"
 SURFACES = ("api", "web", "mobile", "code", "login")
 DAY = datetime.datetime(2026, 3, 2, tzinfo=datetime.UTC)
+CALLED_FINE = ("12:21", "13:37")
+"""When the vendor called its API fine."""
+BEGINS, RELAPSE = "11:37", "16:50"
+"""Of what is scripted to fail."""
 LOOKS = ("11:45", "12:30", "13:40", "15:30", "17:00")
 RUMOURS = (
     ("12:40", "People who left ChatGPT overloaded Claude.", "press"),
@@ -78,9 +82,9 @@ class Told(msgspec.Struct):
     fine_s: float = 0.0
     """Between 12:21 and 13:37: how long the API was called fine."""
     contradicted_s: float = 0.0
-    """Of that span: how long the contradiction stood."""
+    """Of that span: how long it was shown that the vendor says fine and requests fail."""
     one_story: bool = False
-    """The relapse is the same incident, or one that names the first."""
+    """The relapse at 16:50 was seen: the same incident, or one that names the first."""
     rumours: int = 0
     """Listed, and unconfirmed."""
     cause: str = ""
@@ -148,9 +152,11 @@ def listen(rehearsal: script.Rehearsal, watch: Watch) -> Told:
         while looks and now >= looks[0][0]:
             told.looks.append(_look(looks.pop(0)[1], teller))
         api = states.get(API)
-        if api is not None and at("12:22") <= now < at("13:37"):
-            told.fine_s += (now - before) if not api.status.rank else 0.0
-            told.contradicted_s += (now - before) if api.contradiction else 0.0
+        if at(CALLED_FINE[0]) < now <= at(CALLED_FINE[1]):
+            # What is not on the board yet is called fine too: nothing is said against it.
+            told.fine_s += (now - before) if api is None or not api.status.rank else 0.0
+            against = api is not None and api.contradiction == "vendor_says_fine"
+            told.contradicted_s += (now - before) if against else 0.0
         before = now
         if not now % 60:
             for name, points in ((API, told.api), (WEB, told.web)):
@@ -166,19 +172,21 @@ def _note(told: Told, teller: Teller) -> None:
     told.suspected_at = min((one.opened_at for one in incidents), default=at("23:59"))
     told.confirmed_at = min((f["confirmed_at"] for f in facts if f["confirmed_at"]), default=0.0)
     told.vendor_at = min((f["vendor_at"] for f in facts if f["vendor_at"]), default=0.0)
-    told.one_story = _one_story(incidents)
+    told.one_story = one_story(incidents)
     told.relapses = sum(one.relapses for one in incidents)
     entered = [one for one in teller.claims() if one.entered_by != "outlast"]
     told.rumours = sum(one.state == "unconfirmed" and bool(one.incident) for one in entered)
     told.cause = ", ".join(sorted({one.cause for one in incidents} - {"unknown"}))
 
 
-def _one_story(incidents: Sequence[Incident]) -> bool:
-    """One incident, reopened where it had ended; or each names the one before."""
-    if len(incidents) == 1:
-        (one,) = incidents
-        return one.resolved_at is None or one.resolved_at > at("16:50")
-    return all(later.previous == earlier.id for earlier, later in pairwise(incidents))
+def one_story(incidents: Sequence[Incident]) -> bool:
+    """The relapse reopened an incident or opened one; and each names the one before."""
+    seen = any(
+        update.kind in {"opened", "relapsed"} and update.at >= at(RELAPSE)
+        for one in incidents
+        for update in one.updates
+    )
+    return seen and all(later.previous == earlier.id for earlier, later in pairwise(incidents))
 
 
 # The day, as a script
@@ -325,9 +333,11 @@ def _figures(told: Sequence[Told]) -> list[Figure]:
     n = len(told)
     early = min(at("11:44") - one.suspected_at for one in told) / 60
     fine = max(one.fine_s for one in told) / 60
-    shown = min(one.contradicted_s for one in told) / (at("13:37") - at("12:22"))
+    shown = min(one.contradicted_s for one in told) / _span_s()
+    too_early = sum(one.suspected_at < at(BEGINS) for one in told)
     return [
         Figure("suspected before 11:44, min (least)", early, 1 / 60, math.inf, n),
+        Figure("runs that suspect before anything fails", too_early, 0, 0, n),
         Figure("API called fine 12:21-13:37, min (most)", fine, 0.0, 0.0, n),
         Figure("contradiction stands, share of that (least)", shown, 0.5, 1.0, n),
         Figure("runs that tell the relapse apart", sum(not one.one_story for one in told), 0, 0, n),
@@ -339,7 +349,6 @@ def _figures(told: Sequence[Told]) -> list[Figure]:
 def _runs_table(told: dict[Setting, Told]) -> Table:
     rows = []
     for setting, one in told.items():
-        span = at("13:37") - at("12:22")
         rows.append(
             (
                 f"{setting.failing:.0%}",
@@ -348,7 +357,7 @@ def _runs_table(told: dict[Setting, Told]) -> Table:
                 _clock(one.suspected_at),
                 _clock(one.confirmed_at) if one.confirmed_at else "never",
                 f"{(one.vendor_at - one.suspected_at) / 60:.0f} min",
-                f"{one.contradicted_s / span:.0%}",
+                f"{one.contradicted_s / _span_s():.0%}",
                 str(one.relapses),
                 one.cause or "none",
             )
@@ -359,6 +368,10 @@ def _runs_table(told: dict[Setting, Told]) -> Table:
         (*head, "contradiction", "relapses", "cause"),
         tuple(rows),
     )
+
+
+def _span_s() -> float:
+    return at(CALLED_FINE[1]) - at(CALLED_FINE[0])
 
 
 def _looks_table(one: Told) -> Table:

@@ -24,10 +24,6 @@ class Part(msgspec.Struct):
     skipped: str = ""
     took_s: float = 0.0
 
-    @property
-    def holds(self) -> bool:
-        return self.result is None or self.result.holds
-
 
 def show(part: Part, console: Console) -> None:
     """Print a part: its figures with their bars, its tables, its notes."""
@@ -46,12 +42,8 @@ def show(part: Part, console: Console) -> None:
 def verdict(parts: list[Part], console: Console) -> None:
     """Print what falls short, and what was not measured."""
     console.print()
-    for part in parts:
-        if part.result is None:
-            console.print(f"not measured: {part.name}: {part.skipped}", style="yellow")
-        for figure in part.result.figures if part.result is not None else ():
-            if math.isnan(figure.value):
-                console.print(f"not measured: {part.name}: {figure.name}", style="yellow")
+    for line in unmeasured(parts):
+        console.print(f"not measured: {line}", style="yellow", markup=False)
     short = shortfalls(parts)
     if short:
         console.print("The observatory falls short:", style="bold red")
@@ -66,19 +58,34 @@ def shortfalls(parts: list[Part]) -> list[str]:
     found = []
     for part in parts:
         for figure in part.result.figures if part.result is not None else ():
-            if not figure.holds and not math.isnan(figure.value):
+            if figure.measured and not figure.holds:
                 found.append(f"{part.name}: {figure.name}: {_value(figure)}, bar {figure.bar}")
         if part.result is not None and not part.result.figures:
             found.append(f"{part.name}: no figure was made")
     return found
 
 
+def unmeasured(parts: list[Part]) -> list[str]:
+    """Return what nothing can be said about: parts and figures whose records are not there."""
+    found = []
+    for part in parts:
+        if part.result is None:
+            found.append(f"{part.name}: {part.skipped}")
+            continue
+        found += [f"{part.name}: {one.name}" for one in part.result.figures if not one.measured]
+    return found
+
+
 def written(parts: list[Part], options: dict[str, Any]) -> bytes:
-    """Return the report as JSON: figures, bars, tables and notes of each part."""
+    """Return the report as JSON: figures, bars, tables and notes of each part.
+
+    `holds` says that all was measured and holds: what was not measured is no success.
+    """
     report = {
         "options": options,
-        "holds": not shortfalls(parts),
+        "holds": not shortfalls(parts) and not unmeasured(parts),
         "shortfalls": shortfalls(parts),
+        "not_measured": unmeasured(parts),
         "parts": {
             part.name: {
                 "asks": part.asks,
@@ -116,7 +123,7 @@ def _figures(result: Result) -> Grid:
         grid.add_column(name, justify="right", no_wrap=True)
     for one in result.figures:
         style = "green" if one.holds else "bold red"
-        mark = "" if one.holds else "  falls short"
+        mark = "" if one.holds else "  falls short" if one.measured else "  not measured"
         grid.add_row(one.name, f"[{style}]{_value(one)}[/]", one.bar + mark, str(one.n))
     return grid
 

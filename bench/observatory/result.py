@@ -8,13 +8,20 @@ import msgspec
 
 
 class Figure(msgspec.Struct, frozen=True):
-    """A figure that has a bar: it holds between `low` and `high`."""
+    """A figure that has a bar: it holds between `low` and `high`.
+
+    What could not be measured is not a number, and does not hold.
+    """
 
     name: str
     value: float
     low: float
     high: float
     n: int
+
+    @property
+    def measured(self) -> bool:
+        return not math.isnan(self.value)
 
     @property
     def holds(self) -> bool:

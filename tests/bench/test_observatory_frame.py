@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from bench.observatory import __main__ as frame
-from bench.observatory import calibration, march, world
+from bench.observatory import calibration, crowd, march, world
 from bench.observatory.living import Sample, live, page_of
 from bench.observatory.picture import draw
 from bench.observatory.report import Part, shortfalls, written
@@ -50,9 +50,29 @@ def test_the_report_is_json_without_infinities() -> None:
     table = Table("t", ("a",), (("1",),))
     part = Part("a", "?", Result((Figure("many", 5, 4, math.inf, 3), UNKNOWN), (table,), ("n",)))
     report = json.loads(written([part], {"quick": True}))
-    assert report["holds"] is True
     many, unknown = report["parts"]["a"]["figures"]
     assert (many["high"], unknown["value"]) == (None, None)
+
+
+def test_what_was_not_measured_is_named_and_does_not_hold() -> None:
+    good = Part("a", "?", Result((GOOD,), (), ()))
+    assert json.loads(written([good], {}))["holds"] is True
+    for part, name in (
+        (Part("b", "?", Result((GOOD, UNKNOWN), (), ())), "b: not measured"),
+        (Part("c", "?", None, skipped="no file"), "c: no file"),
+    ):
+        report = json.loads(written([good, part], {}))
+        assert (report["holds"], report["not_measured"]) == (False, [name])
+
+
+def test_where_no_incident_is_scored_no_figure_of_the_crowd_holds() -> None:
+    counts = {int(1200 * n): 1.0 for n in range(72 * 30)}
+    after = max(counts) + 10 * DAY_S
+    nothing = crowd.score((), (), crowd.span_of(counts, after))
+    figures, _ = crowd._services({"github": counts}, after)
+    made = [*crowd._official_figures(nothing, nothing, ()), *figures]
+    assert len(made) == 4
+    assert [one.name for one in made if one.measured or one.holds] == []
 
 
 def test_a_part_without_its_data_is_skipped_with_a_reason(

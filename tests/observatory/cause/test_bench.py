@@ -45,6 +45,12 @@ def test_what_is_right_wrong_and_claimed_is_counted(tmp_path: Path) -> None:
     assert found["cause stated where none is known"] == (0.5, False, 2)
 
 
+def test_what_no_record_can_tell_does_not_hold(tmp_path: Path) -> None:
+    found = figures(run(folder(tmp_path, [("We look.", "DEPLOY", "…")])))
+    for name in ("stated cause is right", "cause stated where none is known"):
+        assert found[name][1:] == (False, 0)
+
+
 def test_a_record_that_names_no_cause_must_not_be_claimed_upon(tmp_path: Path) -> None:
     data = folder(tmp_path, ROWS)
     march = data / "claude_2026-03-02"

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from bench.observatory.march import Told, at, listen
+from bench.observatory.march import Told, at, listen, one_story
 
+from outlast.nouns import Impact, Incident, Stage, Suspicion, Update
 from outlast.observatory.rehearsal import open_rehearsal
 from outlast.observatory.watch import Watch
 
@@ -46,3 +47,46 @@ def test_a_reader_is_told_the_truth_at_each_hour(told: Told) -> None:
     assert all("Anthropic is failing" in words for words, _, _ in looks.values())
     assert "against the vendor's word" in looks["12:30"][1]
     assert not any("operational" in web for _, _, web in looks.values())
+
+
+def written(name: str, opened: str, *entries: tuple[str, str], previous: str = "") -> Incident:
+    updates = (("opened", opened), *entries)
+    return Incident(
+        name,
+        "anthropic",
+        at(opened),
+        at(opened),
+        Stage.INVESTIGATING,
+        Impact.MAJOR,
+        Suspicion.O_DOWN,
+        {},
+        {},
+        tuple(Update(at(time), kind, Stage.INVESTIGATING, {}) for kind, time in updates),
+        previous=previous,
+    )
+
+
+@pytest.mark.parametrize(
+    ("incidents", "told_so"),
+    [
+        pytest.param([], False, id="nothing was said"),
+        pytest.param([written("a", "11:40")], False, id="it was left open and nobody looked again"),
+        pytest.param(
+            [written("a", "11:40", ("relapsed", "13:00"))], False, id="an earlier relapse alone"
+        ),
+        pytest.param([written("a", "11:40", ("relapsed", "16:51"))], True, id="reopened"),
+        pytest.param(
+            [written("a", "11:40"), written("b", "16:52", previous="a")], True, id="a linked one"
+        ),
+        pytest.param([written("a", "11:40"), written("b", "16:52")], False, id="one of its own"),
+        pytest.param(
+            [written("a", "11:40"), written("b", "13:00", previous="a")],
+            False,
+            id="linked, and the relapse unseen",
+        ),
+    ],
+)
+def test_a_relapse_is_told_as_one_story_only_where_it_was_seen(
+    incidents: list[Incident], told_so: bool
+) -> None:
+    assert one_story(incidents) is told_so
