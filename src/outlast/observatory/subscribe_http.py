@@ -12,6 +12,7 @@ comes by mail. Who leaves is deleted. A token stands for its subscription and no
 
 from __future__ import annotations
 
+import asyncio
 import math
 import secrets
 from collections.abc import Awaitable, Callable
@@ -47,6 +48,7 @@ from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.migrations import SchemaTooNew
 
 BODY_LIMIT_BYTES = 16 << 10
+BODY_READ_S = 10.0
 ASK_AT_ONCE, ASK_PER_HOUR = 5, 10
 """Subscriptions asked for from one network."""
 ASK_ALL_AT_ONCE, ASK_ALL_PER_HOUR = 200, 2000
@@ -266,14 +268,21 @@ def _asked(request: Request, body: bytes) -> Asked:
 async def _body(request: Request) -> bytes:
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT_BYTES:
-                words = {
-                    "en": f"The body is longer than {BODY_LIMIT_BYTES} bytes.",
-                    "fr": f"Le corps dépasse {BODY_LIMIT_BYTES} octets.",
-                }
-                raise _Problem(413, words)
+        async with asyncio.timeout(BODY_READ_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_LIMIT_BYTES:
+                    words = {
+                        "en": f"The body is longer than {BODY_LIMIT_BYTES} bytes.",
+                        "fr": f"Le corps dépasse {BODY_LIMIT_BYTES} octets.",
+                    }
+                    raise _Problem(413, words)
+    except TimeoutError as error:
+        words = {
+            "en": f"The body did not arrive within {BODY_READ_S:.0f} s. Send it again.",
+            "fr": f"Le corps n'est pas arrivé en {BODY_READ_S:.0f} s. Renvoyez-le.",
+        }
+        raise _Problem(408, words) from error
     except ClientDisconnect as error:
         words = {"en": "The body ended too early.", "fr": "Le corps s'est arrêté trop tôt."}
         raise _Problem(400, words) from error
@@ -321,6 +330,8 @@ def _safe(handler: Handler) -> Handler:
 
 def _refusal(request: Request, problem: _Problem) -> Response:
     headers = {"retry-after": str(math.ceil(problem.wait_s))} if problem.wait_s else {}
+    if problem.status in {408, 413}:
+        headers["connection"] = "close"  # the rest of the body is not read
     if _wants_html(request):
         lang = _lang(request, None)
         return _html(page(lang, problem.text[lang]), problem.status, headers)

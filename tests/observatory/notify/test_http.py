@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -44,6 +45,8 @@ class House:
         self.clock = ManualClock(AT)
         self.database = Database(sqlite_url(folder))
         self.woken = 0
+        self.halts = False
+        """Whether the end of a body never comes."""
         ready = Offer(
             key=KEY,
             base="https://status.example.org",
@@ -89,9 +92,12 @@ class House:
             "server": ("status.example.org", 443),
         }
         sent: list[dict[str, Any]] = []
+        parts = [{"type": "http.request", "body": raw, "more_body": self.halts}]
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": raw, "more_body": False}
+            if not parts:
+                await asyncio.Event().wait()
+            return parts.pop()
 
         async def send(message: Any) -> None:
             sent.append(message)
@@ -259,6 +265,17 @@ async def test_what_cannot_be_taken_is_refused_in_words(
     assert answer.json["error"]["message"], why
     assert set(answer.json["error"]["messages"]) == {"en", "fr"}
     assert await house.rows() == 0
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for_without_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscribe_http, "BODY_READ_S", 0.05)
+    house.halts = True
+    async with asyncio.timeout(10):
+        answer = await house.ask("POST", ROOT, ANN)
+    assert (answer.status, answer.headers["connection"]) == (408, "close")
+    assert set(answer.json["error"]["messages"]) == {"en", "fr"}
 
 
 async def test_a_kind_that_is_not_set_up_cannot_be_had(tmp_path: Path) -> None:
