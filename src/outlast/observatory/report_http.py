@@ -80,13 +80,18 @@ class Stream(Protocol):
 
 
 def keeper(history: Stream) -> Callable[[Observation], Kept]:
-    """Return how a report is stored: `kept` only if it outlives a kill -9."""
+    """Return how a report is stored: `kept` and `known` only if it outlives a kill -9.
+
+    One that is known may be the very one that was not promised a moment ago: while the disk is
+    full, its repetition is no more safe than it was.
+    """
 
     def keep(observation: Observation) -> Kept:
         repeated = history.repeated
-        if history.append(observation):
-            return "kept" if history.durable else "failed"
-        return "known" if history.repeated > repeated else "failed"
+        new = history.append(observation)
+        if not history.durable or not (new or history.repeated > repeated):
+            return "failed"
+        return "kept" if new else "known"
 
     return keep
 

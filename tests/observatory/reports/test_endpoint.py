@@ -465,6 +465,7 @@ class Stream:
         pytest.param(True, True, False, "kept", id="on disk: it outlives a kill"),
         pytest.param(True, False, False, "failed", id="only in memory: nothing is promised"),
         pytest.param(False, True, True, "known", id="it is there already"),
+        pytest.param(False, False, True, "failed", id="it is there, perhaps in memory alone"),
         pytest.param(False, True, False, "failed", id="it cannot be kept"),
     ],
 )
