@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -10,8 +9,6 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from outlast.status.machines import answer
 from outlast.status.view import Snapshot
@@ -54,11 +51,6 @@ def read(snapshot: Snapshot, folder: Path) -> dict[str, Any]:
         server.server_close()
     found: dict[str, Any] = json.loads(done.stdout.decode().rpartition("FOUND")[2])
     return found
-
-
-pytestmark = pytest.mark.skipif(
-    not importlib.util.find_spec("statuspage_prometheus_exporter"), reason="a further judge"
-)
 
 
 def test_a_quiet_page_is_read_as_well(tmp_path: Path) -> None:

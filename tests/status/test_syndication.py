@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from typing import Any
 from xml.etree import ElementTree
 
+import feedparser  # type: ignore[import-untyped]
 import msgspec
 import pytest
 
@@ -169,13 +169,8 @@ def test_our_own_reader_reads_both() -> None:
         assert ended.stage == "resolved"
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("feedparser"), reason="feedparser: a further judge"
-)
 @pytest.mark.parametrize(("form", "version"), [("atom", "atom10"), ("rss", "rss20")])
 def test_a_reader_that_many_programs_use_finds_no_fault(form: str, version: str) -> None:
-    import feedparser  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
     for snapshot in (quiet(), failing(), hostile()):
         found = feedparser.parse(feed(snapshot, Scope(), "fr", form))
         assert (found.bozo, found.version) == (False, version)
