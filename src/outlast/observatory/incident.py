@@ -54,6 +54,8 @@ FOLLOWS_S = 24 * 3600.0
 SPREAD_S = 60 * 60.0
 """What begins to fail within an hour of an open incident's last spread is the same outage."""
 CHANGED_EVERY_S = 5 * 60.0
+SAID_AGAIN_S = 60 * 60.0
+"""A vendor's same words within the hour, on both sides of a restart, are one post read twice."""
 KEPT_MAX = 200
 """Ended incidents that are remembered here, for relapses and late notices."""
 
@@ -71,8 +73,10 @@ class Incidents:
         `states`: what was said last. What was failing counts as failing until the first look at
         it says otherwise, and what was said of it is not said again.
         """
+        self._lives.clear()
+        self._seen.clear()
         for incident in sorted(incidents, key=lambda one: one.opened_at):
-            live = Live(incident, spread_at=last_at(incident))
+            live = Live(incident, spread_at=last_at(incident), restored=len(incident.updates))
             if incident.stage is Stage.MONITORING:
                 live.healthy_at = last_at(incident, "monitoring")
             self._lives[incident.id] = live
@@ -84,6 +88,21 @@ class Incidents:
             life.failing[state.component] = state
             if state.contradiction and is_whole(state):
                 life.contradictions.add(contradicted(state))
+
+    def unite(self, now: float) -> list[Incident]:
+        """Make one of incidents that are open at once and share a surface, as where the past could
+        be read only after the watch had begun. Returns the incidents that changed by it."""
+        changed: dict[str, Live] = {}
+        lives = sorted(filter(is_open, self._lives.values()), key=age)
+        for number, live in enumerate(lives):
+            surfaces = set(map(surface, live.incident.components))
+            for older in lives[:number]:
+                same = older.incident.provider == live.incident.provider and is_open(older)
+                if same and surfaces & set(map(surface, older.incident.components)):
+                    self._merge(live, older, now)
+                    changed |= {older.incident.id: older, live.incident.id: live}
+                    break
+        return [live.incident for live in changed.values()]
 
     def open(self) -> list[Incident]:
         """Every incident that is not over, the oldest first."""
@@ -154,13 +173,17 @@ class Incidents:
         if not homes:
             return []
         first, *others = homes
-        merged = [self._merge(other, first, now) for other in others if is_open(first)]
+        merged = [
+            self._merge(other, first, now) for other in others if is_open(first) and is_open(other)
+        ]
         name = f"{notice.feed}/{notice.id}"
         if name not in first.incident.notices:
             replace(first, notices=(*first.incident.notices, name))
         for entry in fresh:
             event = Event.IDENTIFIED if entry.stage == "identified" else Event.SAID
             text = texts.vendor(notice.provider, entry.stage, entry.body, edited=edited)
+            if _told_before(first, text, now):
+                continue
             move(first, event, now, text, components=tuple(sorted(touched)))
         return [first.incident, *(live.incident for live in merged)]
 
@@ -444,6 +467,15 @@ class Incidents:
 def _was_one(incident: Incident) -> bool:
     """Whether it was an outage of its own: neither taken back nor a part of another."""
     return not incident.retracted and not incident.merged_into
+
+
+def _told_before(live: Live, text: Mapping[str, str], now: float) -> bool:
+    """Whether a vendor's words were written down shortly before a restart. The page may have been
+    read, and the incident stored, when there was no time left to store the notice."""
+    return any(
+        update.kind == "vendor" and update.text == text and now - update.at <= SAID_AGAIN_S
+        for update in live.incident.updates[: live.restored]
+    )
 
 
 def _is_told(state: ComponentState, live: Live) -> bool:

@@ -83,6 +83,8 @@ class Live(msgspec.Struct):
     spread_at: float = 0.0
     changed_at: float = 0.0
     contradictions: set[str] = msgspec.field(default_factory=set)
+    restored: int = 0
+    """How many of its updates were there before the last start."""
 
 
 def incident_id(provider: str, component: str, at: float) -> str:

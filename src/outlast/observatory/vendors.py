@@ -54,6 +54,15 @@ class Spots(msgspec.Struct, frozen=True):
     """Surfaces that it names, well again or not."""
 
 
+class PageMemory(msgspec.Struct, frozen=True):
+    """What of a page no stored notice tells; plain values."""
+
+    read_at: float
+    marks: dict[str, Mark] = {}
+    gone: tuple[str, ...] = ()
+    """Notices that it has stopped listing."""
+
+
 class VendorPage:
     """One provider's page, over all its feeds."""
 
@@ -68,9 +77,27 @@ class VendorPage:
         self._spots: dict[str, Spots] = {}
 
     def restore(self, notices: Iterable[Notice]) -> None:
-        """Take up what was stored of its notices, so that a start is no flood of news."""
+        """Take up what was stored of its notices, so that a start is no flood of news. What was
+        read here since is newer."""
         for notice in sorted(notices, key=lambda one: one.fetched_at):
-            self._known[notice.id] = Known(notice)
+            known = self._known.get(notice.id)
+            if known is None or known.notice.fetched_at < notice.fetched_at:
+                self._known[notice.id] = Known(notice)
+
+    def memory(self) -> PageMemory:
+        """What to `recall` after a start, so that the time until the page is read again is not
+        taken for its silence."""
+        gone = tuple(name for name, known in self._known.items() if known.gone)
+        return PageMemory(self.read_at, dict(self._marks), gone)
+
+    def recall(self, memory: PageMemory) -> None:
+        """Take up what the page showed; what was read here since is newer."""
+        if self.read_at >= memory.read_at:
+            return
+        self.read_at, self._marks = memory.read_at, dict(memory.marks)
+        for name in memory.gone:
+            if name in self._known:
+                self._known[name] = Known(self._known[name].notice, gone=True)
 
     def take(self, page: FeedPage) -> list[Seen]:
         """Take in a page that was read. Returns what is new on it, the oldest first."""

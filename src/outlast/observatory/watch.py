@@ -11,7 +11,7 @@ same in the same order it says the same, which is what replays, drills and resta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 import msgspec
@@ -37,7 +37,7 @@ from outlast.observatory.incident import Incidents
 from outlast.observatory.learning import case_of, case_of_notice
 from outlast.observatory.recovery import Forecast, Recovery, State, TooFew
 from outlast.observatory.sequential import Rate
-from outlast.observatory.vendors import Seen, VendorPage
+from outlast.observatory.vendors import PageMemory, Seen, VendorPage
 from outlast.observatory.voices import WINDOW_S
 from outlast.observatory.watched import Watched
 
@@ -68,6 +68,8 @@ class Said(msgspec.Struct):
     """Components to probe at once: their own test is half way to a suspicion."""
     relax: set[str] = msgspec.field(default_factory=set)
     claims: list[Claim] = msgspec.field(default_factory=list)
+    anew: dict[str, str] = msgspec.field(default_factory=dict)
+    """Components whose evidence could not be judged, and why: what is known of them begins anew."""
 
     def add(self, incidents: Iterable[Incident]) -> None:
         """Note changed incidents, the last version of each."""
@@ -130,14 +132,28 @@ class Watch:
         notices: Sequence[Notice],
         states: Sequence[ComponentState],
     ) -> None:
-        """Take up what was stored, after a start."""
+        """Take up what was stored, in the place of what was decided here until now."""
         self._incidents.restore(incidents, states)
         for notice in notices:
             self._page(notice.provider).restore([notice])
         for state in states:
             watched = self._of(state.component)
-            if watched is not None and watched.state is None:
+            if watched is not None:
                 watched.state = state
+
+    def restore_late(
+        self, incidents: Sequence[Incident], notices: Sequence[Notice], now: float
+    ) -> Said:
+        """Take up what was stored, where it could be read only after the watch had begun."""
+        ours = {one.id: one for one in self._incidents.kept()}
+        stored = [one for one in incidents if one.id not in ours]
+        self._incidents.restore([*stored, *ours.values()], self.states())
+        for notice in notices:
+            self._page(notice.provider).restore([notice])
+        said = Said()
+        said.add(self._incidents.unite(now))
+        said.states = [self._with_incident(state) for state in self.states()]
+        return said
 
     # What comes in ----------------------------------------------------------------------------
 
@@ -145,8 +161,11 @@ class Watch:
         """Take in one observation; what follows from it is said at the next tick."""
         if observation.outcome is Outcome.OURS:
             return  # our own network: nobody's outage
+        names = components_of(observation)
+        if not names:
+            return  # no component's name: nobody's evidence
         self._causing.observe(observation, now)
-        for name in components_of(observation):
+        for name in names:
             watched = self._of(name)
             if watched is not None:
                 watched.observe(observation, now, self._vantage)
@@ -234,6 +253,15 @@ class Watch:
     def states(self) -> list[ComponentState]:
         return [one.state for one in self._watched.values() if one.state is not None]
 
+    def remember_pages(self) -> dict[str, PageMemory]:
+        """What vendors' pages showed, for a start before they are read again; plain values."""
+        return {name: page.memory() for name, page in self._pages.items() if page.read_at}
+
+    def recall_pages(self, found: Mapping[str, PageMemory]) -> None:
+        """Take up what pages showed, after `restore`."""
+        for provider, memory in found.items():
+            self._page(provider).recall(memory)
+
     def vendor_pages(self) -> dict[str, VendorPage]:
         return dict(self._pages)
 
@@ -258,7 +286,14 @@ class Watch:
             watched = self._watched[name]
             before = watched.state
             page = self._pages.get(watched.component.provider)
-            state = watched.look(page, self._vantage, now)
+            try:
+                state = watched.look(page, self._vantage, now)
+            except (ArithmeticError, LookupError, ValueError) as error:
+                # One value that cannot be judged must not keep the others from being looked at.
+                said.anew[name] = repr(error)
+                watched = self._watched[name] = Watched(watched.component, rate=self._rate)
+                watched.state, watched.touched_at = before, now
+                continue
             if watched.watching and state.suspicion is Suspicion.NONE:
                 self._closer(name, said, now)
             seen.append(state)

@@ -21,6 +21,7 @@ import structlog
 from outlast.bus.base import Bus
 from outlast.clock import Clock
 from outlast.nouns import Incident, Observation
+from outlast.observatory import stored
 from outlast.observatory.acting import Action, BadAction
 from outlast.observatory.board import Board, FeedState
 from outlast.observatory.case_changes import AuditEntry, Changes, StoredClaim
@@ -30,13 +31,12 @@ from outlast.observatory.claims import Claim
 from outlast.observatory.delivery_tables import enqueue
 from outlast.observatory.feeds.reading import FeedPage
 from outlast.observatory.history import History, Window
-from outlast.observatory.http import TOPIC, component_event, incident_event, read_claim
+from outlast.observatory.http import TOPIC, component_event, incident_event
 from outlast.observatory.notifying import News, news
 from outlast.observatory.poller import News as FeedNews
 from outlast.observatory.poller import Unchanged
-from outlast.observatory.watch import Said, Snapshot, Watch
-from outlast.store.database import DatabaseUnavailable
-from outlast.store.migrations import SchemaTooNew
+from outlast.observatory.stored import GONE
+from outlast.observatory.watch import Said, Watch
 
 log = structlog.get_logger(__name__)
 
@@ -48,24 +48,14 @@ HEARTBEAT_EVERY_S = 10.0
 LEASE_S = 45.0
 """A leader that was silent for so long has gone."""
 SNAPSHOT_EVERY_S = 600.0
-WARM_S = 1800.0
-"""How much of the past is heard again after a start."""
-KEPT_S = 2 * 86_400.0
-NOTICES_S = 14 * 86_400.0
 OTHERS_S = 30.0
 OTHERS_MAX = 5000
-_GONE = (DatabaseUnavailable, SchemaTooNew)
 
 
 class Role(StrEnum):
     LEADS = "leads"
     FOLLOWS = "follows"
     STARTING = "starting"
-
-
-class Heartbeat(msgspec.Struct, frozen=True):
-    holder: str
-    at: float
 
 
 class Wishes(msgspec.Struct, frozen=True):
@@ -105,6 +95,9 @@ class Watcher:
         self._clock = clock
         self._shared = shared
         self._holder = secrets.token_hex(8)
+        self._restored = False
+        """Whether what was stored was taken up: not while the database is dead at the start."""
+        self._tried_at = 0.0
         self._beaten_at = 0.0
         self._followed_at = 0.0
         self._kept_at = clock.wall()
@@ -125,11 +118,13 @@ class Watcher:
         name = fetched.feed
         if isinstance(fetched, FeedPage):
             self._board.feeds[name] = FeedState(fetched.provider, name, fetched.fetched_at)
-            async with self._lock:
+            async with self._lock:  # `start` holds it: what was stored comes first
                 said = self._watch.page(fetched)
+                if self.role is not Role.FOLLOWS:
+                    await self._carry(said, now, snapshots=(self._pages(now),))
+                # Last: a notice that is kept is no news any more after a kill in between.
                 for notice in said.notices:
                     await self._keep_notice(notice)
-                await self._carry(said, now)
         elif isinstance(fetched, Unchanged):
             self._board.feeds[name] = FeedState(fetched.provider, name, fetched.at)
             self._watch.page_unchanged(fetched.provider, fetched.at)
@@ -145,20 +140,23 @@ class Watcher:
             self._watch.page_failed(fetched.provider, fetched.reason, fetched.at)
 
     async def run(self) -> None:
-        """Work until cancelled."""
-        await self.start()
+        """Work until cancelled. What goes wrong is logged, and the next look comes all the same."""
         while True:
+            try:
+                await (self.start() if self.role is Role.STARTING else self.step())
+            except Exception as error:
+                log.exception("look_failed", role=self.role, reason=repr(error)[:200])
+                self._board.trouble = "A look at what was observed failed. The log says why."
             await asyncio.sleep(TICK_S)
-            await self.step()
 
     async def start(self) -> None:
         """Take up what was stored; lead, unless somebody else does."""
-        await self._restore()
-        if await self._may_lead():
-            self._lead()
-        else:
-            self.role = Role.FOLLOWS
-            self._casebook.resign()
+        async with self._lock:
+            await self._restore()
+            if await self._may_lead():
+                self._lead()
+            else:
+                self._follow_from_now()
 
     async def step(self) -> None:
         """One look."""
@@ -168,6 +166,10 @@ class Watcher:
         if self.role is Role.FOLLOWS:
             await self._follow(now)
             return
+        if not self._restored and now - self._tried_at >= FOLLOW_EVERY_S:
+            self._tried_at = now
+            if not await self._restore_late(now):
+                return
         if self._shared and now - self._followed_at >= FOLLOW_EVERY_S:
             self._followed_at = now
             await self._hear_others(now)
@@ -186,7 +188,11 @@ class Watcher:
         """Store what was learnt, so that a restart need not learn it again."""
         now = self._clock.wall()
         body = msgspec.json.encode(self._watch.snapshot(now))
-        await self._casebook.commit(Changes(snapshots=(StoredSnapshot("watch", now, body),)))
+        learnt = StoredSnapshot(stored.LEARNT, now, body)
+        await self._casebook.commit(Changes(snapshots=(learnt, self._pages(now))))
+
+    def _pages(self, now: float) -> StoredSnapshot:
+        return StoredSnapshot(stored.PAGES, now, msgspec.json.encode(self._watch.remember_pages()))
 
     async def close(self) -> None:
         """Stop hearing, and store what was learnt."""
@@ -204,6 +210,7 @@ class Watcher:
             said = self._watch.act(incident_id, action, by, now)
             entry = self._entry(by, f"incident.{action.kind}", now, incident_id, action)
             await self._carry(said, now, (entry,))
+            self._must_lead()
         return said.incidents[0]
 
     async def enter_claim(self, incident_id: str, body: dict[str, Any], by: str) -> Claim:
@@ -227,6 +234,7 @@ class Watcher:
             )
             entry = self._entry(by, "claim.entered", now, claim.id, body)
             await self._carry(self._watch.claim(claim), now, (entry,))
+            self._must_lead()
         return claim
 
     async def judge_claim(self, claim_id: str, body: dict[str, Any], by: str) -> Claim:
@@ -238,6 +246,7 @@ class Watcher:
             claim = self._watch.claims.judge(claim_id, state, by, reason, now)
             entry = self._entry(by, "claim.judged", now, claim_id, body)
             await self._carry(self._watch.claim(claim), now, (entry,))
+            self._must_lead()
         return claim
 
     async def audit(self, limit: int) -> list[dict[str, Any]]:
@@ -259,9 +268,17 @@ class Watcher:
 
     # Storing and telling ----------------------------------------------------------------------
 
-    async def _carry(self, said: Said, now: float, audit: Iterable[AuditEntry] = ()) -> None:
+    async def _carry(
+        self,
+        said: Said,
+        now: float,
+        audit: Iterable[AuditEntry] = (),
+        snapshots: tuple[StoredSnapshot, ...] = (),
+    ) -> None:
         """Store, then tell."""
         board = self._board
+        for name, reason in said.anew.items():
+            log.error("component_begins_anew", component=name, reason=reason[:200])
         before = {one.id: board.incident(one.id) for one in said.incidents}
         told: list[News] = []
         states = board.states | {one.component: one for one in said.states}
@@ -272,6 +289,7 @@ class Watcher:
             states=tuple(said.states),
             claims=tuple(_stored(claim) for claim in said.claims),
             audit=tuple(audit),
+            snapshots=snapshots,
             also=(partial(_enqueue, told),) if told else (),
         )
         if changes != Changes():
@@ -338,8 +356,12 @@ class Watcher:
         self._casebook.lead()
         log.info("watch_leads", holder=self._holder)
 
-    def _give_way(self) -> None:
+    def _follow_from_now(self) -> None:
         self.role = Role.FOLLOWS
+        self._casebook.resign()
+
+    def _give_way(self) -> None:
+        self._follow_from_now()
         log.warning("watch_follows", reason="another process has taken the watch over")
 
     async def _may_lead(self) -> bool:
@@ -347,17 +369,14 @@ class Watcher:
         if not self._shared:
             return True
         try:
-            found = await self._casebook.snapshot("watch/heartbeat")
-        except _GONE:
+            beat = await stored.recalled(self._casebook, stored.HEARTBEAT, stored.Heartbeat)
+        except GONE:
             return self.role is not Role.FOLLOWS
-        if found is None:
-            return True
-        beat = msgspec.json.decode(found.body, type=Heartbeat)
-        return beat.holder == self._holder or self._clock.wall() - beat.at > LEASE_S
+        return beat is None or beat.holder == self._holder or self._clock.wall() - beat.at > LEASE_S
 
     async def _beat(self, now: float) -> None:
-        body = msgspec.json.encode(Heartbeat(self._holder, now))
-        change = Changes(snapshots=(StoredSnapshot("watch/heartbeat", now, body),))
+        body = msgspec.json.encode(stored.Heartbeat(self._holder, now))
+        change = Changes(snapshots=(StoredSnapshot(stored.HEARTBEAT, now, body),))
         if await self._casebook.commit(change) is Written.FENCED:
             self._give_way()
 
@@ -367,61 +386,81 @@ class Watcher:
             return
         self._followed_at = now
         if await self._may_lead():
-            await self._restore()
-            self._lead()
+            async with self._lock:
+                await self._restore()
+                self._lead()
             return
         try:
-            states, incidents, claims = await self._stored_now(now)
-        except _GONE as error:
+            shown = await stored.shown(self._casebook)
+        except GONE as error:
             self._board.trouble = str(error)
             return
         self._board.trouble = ""
-        said = Said(states=states, incidents=incidents, claims=claims)
-        self._show(said)
-        self._board.looked(max((state.at for state in states), default=0.0))
+        self._show_stored(shown)
+        self._board.looked(max((state.at for state in shown.states), default=0.0))
 
     async def _hear_others(self, now: float) -> None:
         """Observations that other processes kept: they are the leader's to judge."""
         try:
             found = await self._history.recent(now - OTHERS_S, limit=OTHERS_MAX)
-        except _GONE:
+        except GONE:
             return
-        for observation in found:
-            if observation.id not in self._heard:
-                self._heard.add(observation.id)
-                self._watch.observe(observation, now)
+        self._hear([(one, now) for one in found if one.id not in self._heard])
 
-    async def _stored_now(self, now: float) -> tuple[list[Any], list[Incident], list[Claim]]:
-        states = await self._casebook.states()
-        incidents = {one.id: one for one in await self._casebook.incidents(limit=50)}
-        incidents |= {one.id: one for one in await self._casebook.open_incidents()}
-        claims = [read_claim(one) for one in await self._casebook.claims()]
-        return states, list(incidents.values()), [one for one in claims if one is not None]
+    def _hear(self, found: Iterable[tuple[Observation, float]]) -> None:
+        """Hear what was read from the database, each at its time; one that cannot be judged keeps
+        none of the others out."""
+        for observation, at in found:
+            self._heard.add(observation.id)
+            try:
+                self._watch.observe(observation, at)
+            except Exception as error:
+                reason = repr(error)[:200]
+                log.exception("observation_not_judged", id=observation.id[:100], reason=reason)
 
     async def _restore(self) -> None:
         """Incidents, notices, claims, what was learnt, and the last half hour."""
         now = self._clock.wall()
+        self._tried_at = now
         try:
-            states, incidents, claims = await self._stored_now(now)
-            notices = await self._history.notices(since_at=now - NOTICES_S)
-            kept = await self._casebook.snapshot("watch")
-            recent = await self._history.recent(now - WARM_S, limit=50_000)
-        except _GONE as error:
-            log.warning("watch_starts_without_its_past", reason=str(error))
+            past = await stored.past(self._casebook, self._history, now)
+        except GONE as error:
+            log.warning("watch_starts_without_its_past", reason=str(error)[:200])
             self._board.trouble = str(error)
             return
-        if kept is not None:
+        self._restored = True
+        if past.learnt is not None:
             try:
-                self._watch.recall(msgspec.json.decode(kept.body, type=Snapshot))
-            except (msgspec.MsgspecError, ValueError) as error:
-                log.warning("snapshot_not_read", reason=str(error)[:200])
-        lately = [one for one in incidents if (one.resolved_at or now) >= now - KEPT_S]
-        self._watch.restore(lately, notices, states)
-        self._watch.claims.restore(claims)
-        for observation in recent:
-            self._heard.add(observation.id)
-            self._watch.observe(observation, observation.at)
-        self._show(Said(states=states, incidents=incidents, claims=claims))
+                self._watch.recall(past.learnt)
+            except ValueError as error:
+                log.warning("snapshot_not_read", name=stored.LEARNT, reason=str(error)[:200])
+        self._watch.restore(past.shown.lately(now), past.notices, past.shown.states)
+        self._watch.recall_pages(past.pages)
+        self._watch.claims.restore(past.shown.claims)
+        self._hear((one, one.at) for one in past.recent)
+        self._show_stored(past.shown)
+
+    async def _restore_late(self, now: float) -> bool:
+        """The database was dead at the start: take up what it has, once it can be asked. Another
+        process may lead by then, and goes on leading: False."""
+        try:
+            past = await stored.past(self._casebook, self._history, now)
+        except GONE:
+            return True
+        if not await self._may_lead():
+            self._give_way()
+            return False
+        self._restored = True
+        async with self._lock:
+            said = self._watch.restore_late(past.shown.lately(now), past.notices, now)
+            self._watch.claims.restore(past.shown.claims)
+            unseen = [one for one in past.shown.incidents if self._board.incident(one.id) is None]
+            self._show(Said(incidents=unseen, claims=past.shown.claims))
+            await self._carry(said, now)
+        return True
+
+    def _show_stored(self, shown: stored.Shown) -> None:
+        self._show(Said(states=shown.states, incidents=shown.incidents, claims=shown.claims))
 
 
 def _enqueue(told: list[News], connection: Any) -> None:
