@@ -99,10 +99,9 @@ def test_a_whole_body_that_is_no_answer_is_a_failure(form: Format, body: bytes, 
     assert caught.value.verdict.movable
 
 
-@pytest.mark.parametrize("form", FORMATS)
+# Anthropic's whole answers carry arguments as objects: there is no text that could be torn.
+@pytest.mark.parametrize("form", [form for form in FORMATS if form is not A])
 def test_arguments_that_are_torn_in_a_whole_answer_are_a_failure(form: Format) -> None:
-    if form is A:
-        pytest.skip("its whole answers carry arguments as objects")
     body = whole(form, [*OPEN, *call('{"path":"/"}'), *closed("tool_use")])
     torn = body.replace(rb"{\"path\":\"/\"}", rb"{\"path\":")
     assert torn != body
