@@ -123,6 +123,7 @@ WRONG: tuple[tuple[float, WindowChange, str], ...] = (
     (0.0, WindowChange("explode"), "kind is one of"),
     (0.0, WindowChange("note"), "say it in"),
     (0.0, WindowChange("move"), "another time"),
+    (0.0, WindowChange("move", starts_at=NOW - 2 * HOUR), "that is over"),
     (0.0, WindowChange("complete"), "has not begun"),
     (HOUR, WindowChange("begin"), "begun already"),
     (HOUR, WindowChange("move", starts_at=NOW + 1.5 * HOUR), "only its end"),
@@ -152,12 +153,22 @@ def test_so_many_are_kept_and_the_oldest_are_forgotten() -> None:
     kept: tuple[Maintenance, ...] = ()
     for number in range(KEPT + 5):
         one = msgspec.structs.replace(made(), id=f"win_{number}", ends_at=NOW + HOUR + number)
-        kept = put(kept, one)
+        kept = put(kept, one, NOW + 2 * HOUR)
     assert len(kept) == KEPT
     assert {one.id for one in kept} == {f"win_{number}" for number in range(5, KEPT + 5)}
-    assert put(kept, kept[3]) == kept
+    assert put(kept, kept[3], NOW + 2 * HOUR) == kept
+
+
+def test_what_is_to_come_is_never_forgotten_for_another() -> None:
+    kept = tuple(msgspec.structs.replace(made(), id=f"win_{number:03}") for number in range(KEPT))
+    with pytest.raises(BadMaintenance, match="cancel or complete"):
+        put(kept, made(), NOW)
+    called_off = change(kept[7], WindowChange("cancel"), "Ada", NOW)
+    found = put(put(kept, called_off, NOW), made(), NOW + 1)
+    assert {one.id for one in kept} - {one.id for one in found} == {"win_007"}
+    assert made() in found
 
 
 def test_what_is_written_is_read_again() -> None:
-    kept = put((), change(made(), WindowChange("begin"), "Bo", NOW + 60))
+    kept = put((), change(made(), WindowChange("begin"), "Bo", NOW + 60), NOW + 60)
     assert read(written(kept)) == kept

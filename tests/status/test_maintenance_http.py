@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import contextlib
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -140,11 +142,50 @@ async def test_a_body_in_the_database_that_is_none_of_ours_takes_nothing_away(
     await house.ask("POST", "/api/maintenance", NEW)
 
     def spoil(connection: Any) -> None:
-        connection.exec_driver_sql("UPDATE snapshots SET body = '[1]' WHERE name = 'maintenance'")
+        connection.exec_driver_sql(
+            "UPDATE snapshots SET body = '[1]', at = at + 1 WHERE name = 'maintenance'"
+        )
 
     await house.database.write(spoil)
     await house.api.refresh()
     assert len(house.api.windows(NOW)) == 1
+
+
+async def test_what_waits_for_the_database_is_not_undone_by_what_it_had_before(
+    house: House, tmp_path: Path
+) -> None:
+    await house.ask("POST", "/api/maintenance", NEW)
+    with lock(tmp_path / "outlast.db"):
+        status, answer = await house.ask("POST", "/api/maintenance", NEW)
+        assert (status, answer["stored"]) == (201, False)
+        await house.api.refresh()
+        assert len(house.api.windows(NOW)) == 2
+    await house.ask("POST", "/api/maintenance", NEW)
+    assert await house.casebook.flush()
+    other = house.make()
+    await other.refresh()
+    assert len(other.windows(NOW)) == 3
+
+
+@contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Another process holds the database: it can be read, and not be written."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+    finally:
+        connection.close()
+
+
+async def test_a_replica_whose_clock_is_behind_is_heard(house: House) -> None:
+    await house.ask("POST", "/api/maintenance", NEW)
+    first = house.api
+    house.clock = ManualClock(NOW - 30)
+    house.api = house.make()
+    await house.ask("POST", "/api/maintenance", NEW)
+    await first.refresh()
+    assert len(first.windows(NOW)) == 2
 
 
 def test_every_route_is_documented(tmp_path: Path) -> None:

@@ -312,9 +312,10 @@ def test_maintenance_hides_no_outage() -> None:
 
 
 def test_a_cancelled_window_says_so() -> None:
-    snapshot = shot(windows=(window("cancelled"),))
+    snapshot = shot(windows=(window("cancelled", cancelled_at=NOW - 60),))
     (one,) = read(snapshot, "scheduled-maintenances.json")["scheduled_maintenances"]
     assert (one["name"], one["status"]) == ("Cancelled: New database", "completed")
+    assert one["resolved_at"] == one["updated_at"] == "2026-03-02T12:29:00.000Z"
     assert read(snapshot)["scheduled_maintenances"] == []
 
 

@@ -22,7 +22,7 @@ TEXT_LIMIT = 2000
 COMPONENTS_LIMIT = 50
 NOTES_LIMIT = 50
 KEPT = 100
-"""Windows that are kept; those that ended first are forgotten first."""
+"""Windows that are kept; those that were over first are forgotten first, and no other."""
 LONGEST_S = 7 * 86_400.0
 FARTHEST_S = 366 * 86_400.0
 LATE_S = 3600.0
@@ -85,6 +85,10 @@ class Maintenance(msgspec.Struct, frozen=True):
     cancelled_at: float | None = None
     notes: tuple[Note, ...] = ()
     """The newest last."""
+
+    @property
+    def over_at(self) -> float:
+        return self.ends_at if self.cancelled_at is None else self.cancelled_at
 
     def state(self, now: float) -> str:
         """scheduled · in_progress · completed · cancelled"""
@@ -154,14 +158,7 @@ def change(one: Maintenance, asked: WindowChange, by: str, now: float) -> Mainte
     fields: dict[str, float] = {}
     match asked.kind:
         case "move":
-            starts_at = one.starts_at if asked.starts_at is None else asked.starts_at
-            ends_at = one.ends_at if asked.ends_at is None else asked.ends_at
-            if (starts_at, ends_at) == (one.starts_at, one.ends_at):
-                problems.append("move: give starts_at or ends_at, and another time than before.")
-            if state == "in_progress" and starts_at != one.starts_at:
-                problems.append("starts_at: it has begun; only its end can be moved.")
-            _check_times(starts_at, ends_at, now, problems)
-            fields = {"starts_at": starts_at, "ends_at": ends_at}
+            fields = _moved(one, asked, now, problems)
         case "begin":
             if state != "scheduled":
                 problems.append("begin: it has begun already.")
@@ -179,6 +176,21 @@ def change(one: Maintenance, asked: WindowChange, by: str, now: float) -> Mainte
     return msgspec.structs.replace(one, notes=(*one.notes, note), **fields)
 
 
+def _moved(
+    one: Maintenance, asked: WindowChange, now: float, problems: list[str]
+) -> dict[str, float]:
+    starts_at = one.starts_at if asked.starts_at is None else asked.starts_at
+    ends_at = one.ends_at if asked.ends_at is None else asked.ends_at
+    if (starts_at, ends_at) == (one.starts_at, one.ends_at):
+        problems.append("move: give starts_at or ends_at, and another time than before.")
+    if starts_at != one.starts_at and one.state(now) == "in_progress":
+        problems.append("starts_at: it has begun; only its end can be moved.")
+    elif starts_at != one.starts_at and starts_at < now:
+        problems.append("starts_at: that is over; `begin` it if it begins now.")
+    _check_times(starts_at, ends_at, now, problems)
+    return {"starts_at": starts_at, "ends_at": ends_at}
+
+
 def windows(kept: Iterable[Maintenance], now: float) -> tuple[Window, ...]:
     """Return those that are shown, as the page has them: to come, under way, lately over."""
     return tuple(
@@ -192,17 +204,26 @@ def windows(kept: Iterable[Maintenance], now: float) -> tuple[Window, ...]:
             state=one.state(now),
             by="outlast",
             announced_at=one.announced_at,
+            cancelled_at=one.cancelled_at,
         )
         for one in kept
         if now < max(one.ends_at, one.cancelled_at or 0.0) + SHOWN_S
     )
 
 
-def put(kept: Sequence[Maintenance], one: Maintenance) -> tuple[Maintenance, ...]:
-    """Return all windows with this one in its place, by their start; at most KEPT of them."""
-    found = [other for other in kept if other.id != one.id] + [one]
-    latest = sorted(found, key=lambda other: (other.ends_at, other.id))[-KEPT:]
-    return tuple(sorted(latest, key=lambda other: (other.starts_at, other.id)))
+def put(kept: Sequence[Maintenance], one: Maintenance, now: float) -> tuple[Maintenance, ...]:
+    """Return all windows with this one in its place, by their start; at most KEPT of them.
+
+    Raises BadMaintenance when none that is over is left to be forgotten for it.
+    """
+    others = [other for other in kept if other.id != one.id]
+    surplus = len(others) + 1 - KEPT
+    over = sorted((other for other in others if other.over_at <= now), key=lambda o: o.over_at)
+    if surplus > len(over):
+        raise BadMaintenance([f"{KEPT} windows are to come already: cancel or complete one first."])
+    forgotten = {other.id for other in over[: max(0, surplus)]}
+    found = [*(other for other in others if other.id not in forgotten), one]
+    return tuple(sorted(found, key=lambda other: (other.starts_at, other.id)))
 
 
 def written(kept: Sequence[Maintenance]) -> bytes:

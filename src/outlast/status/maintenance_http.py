@@ -6,8 +6,9 @@
     GET  /api/incidents/{incident_id}/draft      operators: words to start from
 
 The windows are one snapshot in the casebook; each change is stored with its audit entry in one
-transaction. Two operators who change the same window at two replicas within the same moment: the
-later one stands, and the audit has both.
+transaction. What waits for a dead database is not undone by what is stored before it: a snapshot is
+taken over only if it is newer than what we have. Two operators who change windows, the same or not,
+at two replicas within the same moment: the later one stands, and the audit has both.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class MaintenanceApi:
         self._known = known
         self._find = find
         self._kept: tuple[Maintenance, ...] = ()
+        self._kept_at = 0.0
+        """The time of the snapshot that they are, stored or waiting."""
         self._changing = asyncio.Lock()
         self.version = 0
         """Grows with every change."""
@@ -143,9 +146,10 @@ class MaintenanceApi:
         )
 
     async def _put(self, made: Maintenance, by: str, what: str, status: int) -> Response:
-        self._kept = maintenance.put(self._kept, made)
-        self.version += 1
         now = self._clock.wall()
+        kept = maintenance.put(self._kept, made, now)
+        # Another replica's clock may be ahead: what is written last must be the newest.
+        at = max(now, self._kept_at + 0.001)
         entry = AuditEntry(
             id=f"aud_{secrets.token_hex(12)}",
             at=now,
@@ -153,9 +157,13 @@ class MaintenanceApi:
             what=f"maintenance {what}",
             body=msgspec.json.encode({"window": made.id, "note": made.notes[-1]}),
         )
-        kept = Snapshot(maintenance.NAME, now, maintenance.written(self._kept))
-        changes = Changes(snapshots=(kept,), audit=(entry,), fenced=False)
+        snapshot = Snapshot(maintenance.NAME, at, maintenance.written(kept))
+        changes = Changes(snapshots=(snapshot,), audit=(entry,), fenced=False)
         written = await self._cases.commit(changes)
+        if written is Written.REFUSED:
+            raise _Problem(500, "The database refuses this. Nothing is changed; the log says why.")
+        self._kept, self._kept_at = kept, at
+        self.version += 1
         return _json({"window": made, "stored": written is Written.STORED}, status)
 
     async def _read(self) -> None:
@@ -164,13 +172,14 @@ class MaintenanceApi:
         except (DatabaseUnavailable, SchemaTooNew) as error:
             log.info("maintenance_keeps_what_it_knows", reason=str(error))
             return
-        if found is None:
+        if found is None or found.at <= self._kept_at:
             return
         try:
             kept = maintenance.read(found.body)
         except msgspec.MsgspecError as error:
             log.warning("maintenance_not_read", reason=str(error)[:200])
             return
+        self._kept_at = found.at
         if kept != self._kept:
             self._kept = kept
             self.version += 1

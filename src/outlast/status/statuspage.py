@@ -285,8 +285,10 @@ class _Page:
         moments = [("scheduled", at)]
         if state in {"in_progress", "completed"} and window.state != "cancelled":
             moments.append(("in_progress", window.starts_at))
+        # A cancelled one is over when that was said, not at an end that is still to come.
+        over_at = window.ends_at if window.cancelled_at is None else window.cancelled_at
         if state == "completed":
-            moments.append(("completed", window.ends_at))
+            moments.append(("completed", over_at))
         listed = [self.states[name].state for name in window.components if name in self.states]
         entries = [
             _entry(ident("update", f"{window.id}/{stage}"), stage, body, when, ident_, [])
@@ -299,7 +301,7 @@ class _Page:
             "created_at": iso(at),
             "updated_at": iso(moments[-1][1]),
             "monitoring_at": None,
-            "resolved_at": iso(window.ends_at) if state == "completed" else None,
+            "resolved_at": iso(over_at) if state == "completed" else None,
             "impact": "maintenance",
             "shortlink": self.snapshot.base_url + self.scope.path,
             "started_at": iso(window.starts_at),

@@ -125,7 +125,7 @@ def _of_window(snapshot: Snapshot, window: Window, lang: Lang) -> list[Entry]:
     if window.state == "completed":
         moments.append(("completed", window.ends_at))
     if window.state == "cancelled":
-        moments.append(("cancelled", announced_at(window)))
+        moments.append(("cancelled", window.cancelled_at or announced_at(window)))
     colon = ":" if lang == "en" else "\u00a0:"
     title = window.title.get(lang) or window.title.get("en", "")
     text = window.text.get(lang) or window.text.get("en", "")

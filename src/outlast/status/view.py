@@ -108,6 +108,7 @@ class Window(msgspec.Struct, frozen=True):
     """The provider, or `outlast`."""
     announced_at: float = 0.0
     """0: not known."""
+    cancelled_at: float | None = None
 
 
 class Snapshot(msgspec.Struct, frozen=True):
