@@ -207,7 +207,8 @@ def _url(address: str) -> URL:
 
 def _words(body: bytes) -> str:
     """Why a peer refused, in its own words, cut short."""
-    with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, AttributeError):
+    unreadable = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, AttributeError)
+    with contextlib.suppress(*unreadable):
         said = msgspec.json.decode(body).get("error", "")
         return "".join(char for char in str(said)[:300] if char.isprintable())
     return ""

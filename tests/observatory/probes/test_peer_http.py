@@ -20,6 +20,7 @@ from outlast.config import ObservatorySettings, Settings
 from outlast.nouns import Observation, Outcome
 from outlast.observatory.peer_http import PeerApi, PeerSender, secrets_of
 from outlast.observatory.peers import PATH, Door, PeerProblem
+from tests.observatory.pages import raw_server
 from tests.raw import ask
 
 SECRET = "k" * 40
@@ -115,6 +116,23 @@ async def test_a_peer_that_is_away_delays_nobody_and_loses_nothing(tmp_path: Pat
         await send(sender)
     assert len(sender.outboxes["paris"]) == 10
     assert sender.outboxes["paris"].lost == 0
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"[" * 16_000, id="nested deeper than can be read"),
+        pytest.param(b'"no"', id="no object"),
+        pytest.param(b"\xff\xfe", id="no text"),
+    ],
+)
+async def test_what_a_peer_answers_ends_no_sending(tmp_path: Path, said: bytes) -> None:
+    async with raw_server(b"HTTP/1.1 400 Bad Request\r\n\r\n" + said) as url:
+        oslo = place(tmp_path, {"paris": url.removesuffix("/summary.json")}, "oslo")
+        sender = PeerSender(oslo, secrets_of(oslo), CLOCK)
+        sender.offer(seen())
+        await send(sender)
+    assert (len(sender.outboxes["paris"]), sender.outboxes["paris"].lost) == (0, 1)
 
 
 async def test_the_task_sends_when_it_is_due_and_ends_when_cancelled(tmp_path: Path) -> None:
