@@ -140,6 +140,20 @@ def test_a_file_damaged_under_us_gives_up_its_records_and_says_so(tmp_path: Path
     journal.close()
 
 
+def test_damage_to_what_is_drained_costs_nothing_that_is_not(tmp_path: Path) -> None:
+    segment = Segment.create(tmp_path / "1.seg", SMALL)
+    segment.start(7)
+    segment.mark(segment.append(record(1)))
+    segment.append(record(2))
+    segment.close()
+    with (tmp_path / "1.seg").open("r+b") as file:
+        file.seek(80)
+        file.write(b"XXXX")
+    later = Segment.load(tmp_path / "1.seg")
+    assert (later.pending, later.read(10)[0]) == (1, [record(2)])
+    later.close()
+
+
 @pytest.mark.parametrize("size", [0, RECORD_LIMIT_BYTES + 1])
 def test_a_record_of_an_impossible_size_is_refused(tmp_path: Path, size: int) -> None:
     journal = Journal(tmp_path)

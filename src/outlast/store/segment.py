@@ -148,14 +148,12 @@ class Segment:
         if magic != _MAGIC or number == 0:
             return
         self.number = number
-        drained = _drained_offset(data, number)
-        at = HEADER_BYTES
+        # What is drained is not looked at: damage there must not hide what comes after it.
+        at = self.drained = _drained_offset(data, number)
         while (record := _record(data, at, number, 0)) is not None:
-            if at >= drained:
-                self.pending += 1
+            self.pending += 1
             at += _FRAME.size + len(record)
         self.end = at
-        self.drained = min(drained, at)
 
 
 def _reserve(fd: int, size: int) -> None:
