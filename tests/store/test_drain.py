@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from outlast.clock import ManualClock
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.drain import BACKOFF_LAST_S, Drain, Work, backoff_s
-from outlast.store.journal import Journal
+from outlast.store.journal import DISK_LIMIT_BYTES, SEGMENT_BYTES, Journal
+from outlast.store.migrations import SchemaTooNew
 from tests.store.databases import postgresql_url, sqlite_url
 
 if TYPE_CHECKING:
@@ -33,14 +34,23 @@ class Words:
     """A drain into a table of words, and how it went."""
 
     def __init__(
-        self, url: str, folder: Path, *, batch_records: int = 200, busy_timeout_s: float = 5.0
+        self,
+        url: str,
+        folder: Path,
+        *,
+        batch_records: int = 200,
+        busy_timeout_s: float = 5.0,
+        journal: Journal | None = None,
     ) -> None:
         self.clock = ManualClock(1000.0)
-        self.journal = Journal(folder / "journal")
+        self.journal = journal or Journal(folder / "journal")
         self.database = Database(url, busy_timeout_s=busy_timeout_s)
         self.batches: list[list[str]] = []
         self.pruned = 0
-        self.prune_failures: list[DatabaseUnavailable] = []
+        self.prune_failures: list[Exception] = []
+        self.mistakes: list[Exception] = []
+        """What goes wrong with the word 99."""
+        self.on_batch: Callable[[], None] = lambda: None
         work = Work(
             name="words",
             noun="word",
@@ -61,17 +71,20 @@ class Words:
 
     def store(self, connection: Connection, words: Sequence[Word]) -> None:
         self.batches.append([word.said for word in words])
+        self.on_batch()
         for word in words:
             if word.said == "odd":
                 raise IntegrityError("no such word", {}, ValueError())
+            if word.said == "99" and self.mistakes:
+                raise self.mistakes.pop()
             connection.execute(
                 text("INSERT INTO keys_version (version) VALUES (:number)"),
                 {"number": int(word.said)},
             )
 
-    def say(self, *words: str, at: float = 1000.0) -> None:
+    def say(self, *words: str, at: float = 1000.0, durable: bool = True) -> None:
         for word in words:
-            assert self.drain.keep(msgspec.msgpack.encode(Word(word, at)), at)
+            assert self.drain.keep(msgspec.msgpack.encode(Word(word, at)), at) is durable
 
     async def stored(self) -> list[int]:
         """Numbers in the table, without the one that its migration put there."""
@@ -206,8 +219,97 @@ async def test_after_its_end_it_says_that_it_is_closed_and_keeps_what_comes(
     await later.close()
 
 
-async def test_a_failing_prune_is_said_and_tried_again(words: Words) -> None:
-    words.prune_failures = [DatabaseUnavailable("gone")]
+async def test_a_flush_ends_although_more_comes_in_all_the_time(words: Words) -> None:
+    loop = asyncio.get_running_loop()
+    said = list(range(1, 1000))
+
+    def one_more() -> None:
+        if said:
+            # The answer's thread, while the database's works on the batch.
+            asyncio.run_coroutine_threadsafe(say(str(said.pop())), loop).result()
+
+    async def say(word: str) -> None:
+        words.say(word)
+
+    words.say("1000", "1001")
+    words.on_batch = one_more
+    assert await words.drain.flush()
+    assert words.batches == [["1000", "1001"]]
+    assert words.drain.state.pending == 1
+
+
+async def test_the_age_of_the_oldest_is_not_that_of_one_that_is_stored(words: Words) -> None:
+    running = asyncio.create_task(words.drain.run())
+    words.say("1", at=words.clock.at)
+    await until(lambda: words.drain.state.stored == 1 and words.pruned == 1)
+    words.clock.advance(3600)
+    words.say("2", at=words.clock.at)
+    assert words.drain.state.pending == 1
+    assert words.drain.state.lag_s == 0
+    await words.drain.close()
+    await running
+
+
+class Watched(Journal):
+    """A journal that notes when it is looked after: at the beginning of each draining."""
+
+    def __init__(self, folder: Path, happened: list[str], disk_limit_bytes: int) -> None:
+        self.happened = happened
+        super().__init__(folder, disk_limit_bytes=disk_limit_bytes)
+
+    def maintain(self) -> None:
+        self.happened.append("begins")
+        super().maintain()
+
+
+@pytest.mark.parametrize(
+    ("place", "disk_limit_bytes", "expected"),
+    [
+        ("with room", DISK_LIMIT_BYTES, ["begins", "10", "begins", "10", "5"]),
+        ("half full", 2 * SEGMENT_BYTES, ["begins", "10", "10", "5"]),
+        ("on a disk without room", DISK_LIMIT_BYTES, ["begins", "10", "10", "5"]),
+    ],
+)
+async def test_while_much_comes_in_most_of_it_waits_in_a_journal_that_has_room_for_it(
+    tmp_path: Path, place: str, disk_limit_bytes: int, expected: list[str]
+) -> None:
+    happened: list[str] = []
+    folder = tmp_path / "watched"
+    if "without" in place:
+        folder.write_text("a file where the folder should be")
+    words = Words(
+        sqlite_url(tmp_path),
+        tmp_path,
+        batch_records=10,
+        journal=Watched(folder, happened, disk_limit_bytes),
+    )
+    words.on_batch = lambda: happened.append(str(len(words.batches[-1])))
+    running = asyncio.create_task(words.drain.run())
+    words.say("1000", durable="without" not in place)
+    await until(lambda: words.drain.state.stored == 1 and words.pruned == 1)
+    happened.clear()
+    # The clock stands still: this is more than any number a second.
+    words.say(*map(str, range(1, 26)), durable="without" not in place)
+    await until(lambda: words.drain.state.stored == 26)
+    assert happened == expected
+    await words.close()
+    await running
+
+
+async def test_a_mistake_of_our_own_is_said_and_does_not_end_the_draining(words: Words) -> None:
+    words.mistakes = [RuntimeError("no such luck")]
+    running = asyncio.create_task(words.drain.run())
+    words.say("99")
+    await until(lambda: "no such luck" in words.drain.state.last_error)
+    await until(lambda: words.drain.state.stored == 1)
+    assert words.drain.state.healthy
+    await words.drain.close()
+    await running
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("gone"), SchemaTooNew("gone")])
+async def test_a_failing_prune_is_said_and_tried_again(words: Words, error: Exception) -> None:
+    words.prune_failures = [error]
     running = asyncio.create_task(words.drain.run())
     words.say("1")
     await until(lambda: words.drain.state.last_error == "gone")

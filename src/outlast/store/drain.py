@@ -41,7 +41,8 @@ BUSY_PER_S = 500
 processor, and the interpreter, from answers. One batch for each pause is stored all the same."""
 BUSY_PAUSE_S = 0.25
 BACKLOG_LIMIT = 200_000
-"""More than this does not wait, however busy we are: at 600 bytes each an eighth of the journal."""
+"""More than this does not wait, however busy we are: at 600 bytes each an eighth of the journal.
+Larger ones wait until half of the journal is full."""
 GATHER_S = 0.05
 """After the first record, wait for others: one transaction for all of them."""
 CARE_S = 5.0
@@ -94,7 +95,7 @@ class Work(NamedTuple, Generic[T]):
     at: Callable[[T], float]
     """When it happened, seconds since the epoch."""
     prune: Callable[[], Awaitable[object]]
-    """Deletes what is too old; raises DatabaseUnavailable. Called once an hour."""
+    """Deletes what is too old; raises DatabaseUnavailable, SchemaTooNew. Called once an hour."""
     seen: Callable[[Sequence[T]], None] = lambda _: None
     """Told of a batch before it is stored, on the event loop."""
     batch_records: int = BATCH_RECORDS
@@ -188,7 +189,12 @@ class Drain(Generic[T]):
                 await wait_for(self._closing, self._work.gather_s)
             self._wake.clear()
             self._look()
-            good = await self._drain(to_the_end=False) and await self._prune_if_due()
+            try:
+                good = await self._drain(to_the_end=False) and await self._prune_if_due()
+            except Exception as error:  # a mistake of ours must not end the draining for ever
+                log.exception(f"{self._work.name}_failed", reason=repr(error))
+                self.note(f"An error of Outlast's own is in the way: {error!r}.")
+                good = False
             failures = 0 if good else failures + 1
 
     def _look(self) -> None:
@@ -196,10 +202,19 @@ class Drain(Generic[T]):
         now, (kept, at) = self._clock.monotonic(), self._looked
         self._looked = (self._kept, now)
         many = self._kept - kept > BUSY_PER_S * max(now - at, self._work.gather_s)
-        self._busy = many and self._journal.state().pending < BACKLOG_LIMIT
+        self._busy = many and self._has_room()
+
+    def _has_room(self) -> bool:
+        """Whether the journal can let records wait that the database would take. A journal that
+        cannot grow cannot: what waits is what keeps the next ones out."""
+        journal = self._journal.state()
+        half_empty = 2 * journal.segments < journal.segments_limit
+        return journal.pending < BACKLOG_LIMIT and half_empty and not journal.last_error
 
     async def flush(self) -> bool:
-        """Drain the journal into the database now. False (and `state` says why) if that fails."""
+        """Bring what waits at this moment into the database. False (and `state` says why) if that
+        fails.
+        """
         return await self._drain(to_the_end=True)
 
     async def delete(self, step: Callable[[Connection], int], step_rows: int) -> int:
@@ -234,14 +249,18 @@ class Drain(Generic[T]):
 
     async def _drain(self, *, to_the_end: bool) -> bool:
         """Store what waits. Not `to_the_end`: stop at a batch that is not full, because those
-        who come meanwhile are better gathered than stored one by one.
+        who come meanwhile are better gathered than stored one by one. `to_the_end`: of what waits
+        now; while much comes in, there is no end of what comes meanwhile.
         """
         async with self._draining:
             try:
                 await self._in_thread(self._journal.maintain)
-                while (records := await self._drain_batch()) and (
-                    to_the_end or (records >= self._work.batch_records and not self._busy)
-                ):
+                left = self._journal.state().pending
+                while records := await self._drain_batch():
+                    left -= records
+                    few = records < self._work.batch_records
+                    if (left <= 0) if to_the_end else (few or self._busy):
+                        break
                     self._look()
             except (DatabaseUnavailable, SchemaTooNew, OSError) as error:
                 self.note(str(error))
@@ -260,8 +279,10 @@ class Drain(Generic[T]):
             await self._store(items)
         if batch.records:
             await self._in_thread(partial(self._journal.commit, batch))
-        else:
+        if not self._journal.state().pending:
             self._oldest_at = None
+        elif items:  # the next one is not older than this, or not by much
+            self._oldest_at = self._work.at(items[-1])
         return len(batch.records)
 
     def _read(self) -> tuple[Batch, list[T], list[msgspec.DecodeError]]:
@@ -294,7 +315,7 @@ class Drain(Generic[T]):
             return True
         try:
             await self._work.prune()
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, SchemaTooNew) as error:
             self.note(str(error))
             return False
         self._prune_due = now + PRUNE_EVERY_S
@@ -324,7 +345,8 @@ class Drained:
         await self._drain.run()
 
     async def flush(self) -> bool:
-        """Bring what waits into the database now. False (and `state` says why) if that fails."""
+        """Bring what waits at this moment into the database. False (and `state` says why) if that
+        fails."""
         return await self._drain.flush()
 
     async def close(self) -> None:

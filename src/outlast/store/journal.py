@@ -60,6 +60,9 @@ class JournalState(msgspec.Struct, frozen=True):
     lost: int
     """Records given up because disk and memory were both full, or because a file was damaged."""
     segments: int
+    """Files that hold records, ours and those of the dead that we adopted."""
+    segments_limit: int
+    """Files of our own that there may be."""
     last_error: str
     """What went wrong last, until it goes well again; empty when all is well."""
 
@@ -180,6 +183,7 @@ class Journal:
                 in_memory=len(self._memory),
                 lost=self._lost,
                 segments=sum(len(group) for group in groups),
+                segments_limit=self._segment_limit,
                 last_error=self._error,
             )
 
