@@ -350,6 +350,7 @@ async def test_a_schema_of_a_newer_outlast_keeps_receipts_waiting(house: House, 
     assert not await ledger.flush()
     assert "newer Outlast" in ledger.state.last_error
     assert ledger.state.pending == 1
+    assert await ledger.recent("key_a") == [receipt()]
     await ledger.close()
     await later.close()
 

@@ -15,6 +15,7 @@ from outlast.accounts.keys import Key
 from outlast.clock import Clock
 from outlast.config import RouteSettings, Settings
 from outlast.gateway.http import Gateway, Refused, Roster, authenticate, new_id
+from outlast.gateway.ledger import ReceiptsWait
 from outlast.gateway.routing import find_route
 from outlast.gateway.surfaces import SURFACES
 from outlast.gateway.verdicts import reply
@@ -99,9 +100,10 @@ class Api:
         try:
             found = await self._receipts.find(request.path_params["receipt_id"], key.id)
         except (DatabaseUnavailable, SchemaTooNew) as error:
+            reason = "" if isinstance(error, ReceiptsWait) else "the database does not answer: "
             words = (
-                "Whether there is such a receipt cannot be said now, because the database does "
-                f"not answer: {error} Receipts are not lost meanwhile; ask again later."
+                f"Whether there is such a receipt cannot be said now, because {reason}{error} "
+                "Receipts are not lost meanwhile; ask again later."
             )
             return refusal(request, Refused(ApiError(503, words), {"retry-after": "5"}))
         if found is None:

@@ -18,6 +18,7 @@ from outlast.gateway import ledger_tables as tables
 from outlast.nouns import Receipt
 from outlast.store.database import DatabaseUnavailable
 from outlast.store.drain import Drain, Drained, Work
+from outlast.store.migrations import SchemaTooNew
 from outlast.store.segment import RECORD_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
 
 PRUNE_RECORDS = 500
 LIST_LIMIT = 1000
+LOOK_LIMIT = 2000
+"""Receipts that are stored at once because somebody asks for one that may be among them. More
+would make the asker wait for seconds, and answers for the asker."""
 DAY_S = 86400.0
+
+
+class ReceiptsWait(DatabaseUnavailable):
+    """The database answers, but so much is not in it yet that its answer says little."""
 
 
 class Ledger(Drained):
@@ -80,7 +88,8 @@ class Ledger(Drained):
         """The receipt if it exists and belongs to `key_id` (None: an operator, who sees all).
 
         Recent ones are found while the database is dead; for others, DatabaseUnavailable is
-        raised then, because "not there" would be a guess.
+        raised then (ReceiptsWait: many are still in the journal), because "not there" would be a
+        guess.
         """
         recent = self._recent.get(receipt_id)
         if recent is not None:
@@ -88,9 +97,14 @@ class Ledger(Drained):
         if not (0 < len(receipt_id) <= tables.NAME_LIMIT and receipt_id.isprintable()):
             return None
         looking = partial(tables.select_one, receipt_id=receipt_id, key_id=key_id)
+        waiting = self.state.pending  # before: what is stored while we read is in neither
         found = await self._database.read(looking)
-        if found is None and self.state.pending and await self.flush():
-            # It was still in the journal, as right after a restart.
+        if found is None and waiting:
+            # It may still be in the journal, as right after a restart.
+            if waiting > LOOK_LIMIT:
+                raise ReceiptsWait(f"{waiting} receipts wait to be stored, more than usual.")
+            if not await self.flush():
+                raise DatabaseUnavailable(self.state.last_error)
             found = await self._database.read(looking)
         return found
 
@@ -105,7 +119,7 @@ class Ledger(Drained):
             stored = await self._database.read(
                 partial(tables.select_recent, key_id=key_id, limit=limit)
             )
-        except DatabaseUnavailable as error:
+        except (DatabaseUnavailable, SchemaTooNew) as error:
             self._drain.note(str(error))
         else:
             found.update((one.id, one) for one in stored)

@@ -25,6 +25,7 @@ from outlast.nouns import Notice, Observation
 from outlast.observatory import history_tables as tables
 from outlast.store.database import DatabaseUnavailable
 from outlast.store.drain import Drain, Drained, Work
+from outlast.store.migrations import SchemaTooNew
 from outlast.store.segment import RECORD_LIMIT_BYTES
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class History(Drained):
                 latest = await self._database.read(
                     lambda connection: tables.latest_version(connection, *key)
                 )
-            except DatabaseUnavailable as error:
+            except (DatabaseUnavailable, SchemaTooNew) as error:
                 self._drain.note(str(error))
         known = latest == notice.version
         if not known:

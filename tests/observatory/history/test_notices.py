@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import text
 
 from outlast.observatory import history_tables as tables
 from tests.observatory.history.houses import DAY, NOW, House, notice
@@ -73,6 +74,18 @@ async def test_with_the_database_dead_a_notice_is_kept_and_stored_once_later(
     alive = House(sqlite_url(tmp_path), tmp_path)
     assert await versions(alive) == [("v1", 0)]
     await alive.close()
+
+
+async def test_under_a_schema_of_a_newer_outlast_a_notice_is_kept(url: str, tmp_path: Path) -> None:
+    before = House(url, tmp_path)
+    newer = text("INSERT INTO schema_version (version) VALUES (9999)")
+    await before.database.write(lambda connection: connection.execute(newer))
+    await before.close()
+    later = House(url, tmp_path)
+    assert await later.history.save_notice(notice("v1", NOW)) == "new"
+    assert "newer Outlast" in later.history.state.last_error
+    assert later.history.state.pending == 1
+    await later.close()
 
 
 async def test_the_latest_of_each_notice_by_provider_and_time(house: House) -> None:
