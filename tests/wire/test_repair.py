@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.simulator import Rejected, read
+from outlast.wire.anthropic.fitting import fitted
+from outlast.wire.anthropic.models import traits_of
 from outlast.wire.anthropic.repair import Wish, begins_with_thinking, repaired
 from outlast.wire.notices import foreword, may_hold_notice, seam_notice, without_notices
 from outlast.wire.openai_chat.repair import repaired as chat_repaired
@@ -207,6 +209,17 @@ def test_hostile_bodies_are_mended_or_left_and_never_crash(value: Any, refused: 
     chat_repaired(wild, refused)
 
 
+@pytest.mark.parametrize("kind", [[], {}, ["enabled"], 1])
+def test_a_word_that_is_none_is_left_to_the_host(kind: Any) -> None:
+    thinking = {"thinking": {"type": kind}, "tool_choice": {"type": kind}, "max_tokens": 9000}
+    for model in ("claude-opus-5-5", "claude-opus-4-8", "claude-opus-4-5", "claude-3-5-sonnet"):
+        assert fitted(thinking, traits_of(model)) == (thinking, ())
+    adaptive = thinking | {"thinking": {"type": "adaptive"}, "messages": []}
+    assert fitted(adaptive, traits_of("claude-opus-4-5"))[0]["thinking"]["type"] == "enabled"
+    items = {"input": [{"type": "reasoning", "encrypted_content": "x"}, {"role": kind}]}
+    assert responses_repaired(items, None, "thinking")[0]["input"] == [{"role": kind}]
+
+
 # -- our own words ---------------------------------------------------------------------------------
 
 
@@ -240,6 +253,11 @@ def test_what_a_person_quotes_of_a_notice_stays() -> None:
 )
 def test_other_brackets_stay(text: str) -> None:
     assert without_notices(text) is text
+
+
+def test_no_notice_begins_inside_another_so_that_many_beginnings_are_read_once() -> None:
+    seam = seam_notice("en", "a", "b").strip()
+    assert without_notices(f"[Outlast: {seam}") == "[Outlast: "
 
 
 # -- the other two formats -------------------------------------------------------------------------

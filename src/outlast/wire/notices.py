@@ -18,7 +18,8 @@ _FOREWORD = {
 }
 LANGUAGES = frozenset(_SEAM)
 
-_NAME = r"[^\n]{1,200}?"
+# No notice begins inside another: a text that begins many is looked at once, not once for each.
+_NAME = r"(?:(?!\[Outlast)[^\n]){1,200}?"
 _ANY = re.compile(
     rf"(?:\n\n)?\[Outlast ?: {_NAME}"
     rf"(?: failed here; {_NAME} goes on\.| a été interrompu ici ; {_NAME} prend la suite\."

@@ -50,6 +50,8 @@ def fitted(body: JSON, traits: Traits) -> tuple[JSON, tuple[str, ...]]:
 def _fit_thinking(fit: JSON, traits: Traits, dropped: list[str]) -> None:
     thinking = fit.get("thinking")
     kind = thinking.get("type") if isinstance(thinking, dict) else None
+    if not isinstance(kind, str):
+        return  # whatever it is, the model's host says what it thinks of it
     stuck = kind == "disabled" and traits.thinking_off in {"never", "between_tools"}
     if stuck or (kind in {"enabled", "adaptive"} and traits.thinking == "none"):
         del fit["thinking"]
@@ -71,7 +73,7 @@ def _budget(fit: JSON) -> int:
     """Return a budget that this request can have; 0: none."""
     limit, messages = fit.get("max_tokens"), fit.get("messages")
     choice = fit.get("tool_choice")
-    forced = isinstance(choice, dict) and choice.get("type") in {"any", "tool"}
+    forced = isinstance(choice, dict) and choice.get("type") in ("any", "tool")
     if not isinstance(messages, list) or not all(isinstance(one, dict) for one in messages):
         return 0
     if not isinstance(limit, int) or forced or not begins_with_thinking(messages):

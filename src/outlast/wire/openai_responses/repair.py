@@ -127,7 +127,7 @@ def _paired(items: list[Any], dropped: dict[str, None]) -> list[Any]:
 
 
 def _asks(item: Any) -> bool:
-    return isinstance(item, dict) and item.get("role") in {"user", "developer", "system"}
+    return isinstance(item, dict) and item.get("role") in ("user", "developer", "system")
 
 
 def _kind(item: Any) -> str:
