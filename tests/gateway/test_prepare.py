@@ -17,6 +17,7 @@ from outlast.gateway.surfaces import COUNT_TOKENS, SURFACES
 from outlast.nouns import Candidate, Format, Kind
 from outlast.wire import CODECS
 from outlast.wire.canon import BadRequest, Request
+from outlast.wire.codec import ApiError
 from tests.gateway.answers import FORMATS, A, C, R
 
 BODIES: dict[Format, Any] = {
@@ -350,3 +351,9 @@ def test_a_limit_is_lowered_by_what_was_surely_shown_only() -> None:
     for shown, at_least in (("word " * 60, 110), ("電" * 150, 70), ("電" * 900, 16)):
         made = one.continuing(to(A), shown, ability)
         assert at_least <= json.loads(made.body)["max_tokens"] < 160
+
+
+def test_a_history_that_cannot_be_read_is_not_mended_and_harms_nobody() -> None:
+    body = b'{"model": "public", "messages": [{"role": "user", "content": "\xff"}]}'
+    refusal = ApiError(400, "`thinking` blocks in the latest turn cannot be modified")
+    assert preparer(asked(A, body)).mend(to(A), refusal) is False

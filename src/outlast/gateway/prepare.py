@@ -149,9 +149,12 @@ class Preparer:
         part = refused_part(form, error)
         if part is None:
             return False
-        before = self._mended(candidate, self._asked.body)
-        self._refused[candidate.name] = part
-        return self._mended(candidate, self._asked.body) != before
+        try:
+            before = self._mended(candidate, self._asked.body)
+            self._refused[candidate.name] = part
+            return self._mended(candidate, self._asked.body) != before
+        except BadRequest:
+            return False  # it was passed on unread, and cannot be read
 
     def continuing(self, candidate: Candidate, partial: str, ability: Ability) -> Prepared:
         """Return the call that asks a candidate to go on. Raises BadRequest."""
