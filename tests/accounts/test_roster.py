@@ -129,8 +129,9 @@ async def test_the_background_sees_it_by_itself(house: House, url: str, tmp_path
     running = asyncio.create_task(house.roster.run())
     other = House(url, tmp_path / "two")
     secret, _ = await other.roster.create("made elsewhere")
-    while house.roster.authenticate(secret) is None:  # noqa: ASYNC110 - a state, not an event of ours
-        await asyncio.sleep(0.02)
+    async with asyncio.timeout(30):
+        while house.roster.authenticate(secret) is None:  # noqa: ASYNC110 - a state, not an event of ours
+            await asyncio.sleep(0.02)
     await house.roster.close()
     await running
     await other.close()

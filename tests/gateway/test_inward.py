@@ -167,8 +167,9 @@ async def test_an_upstream_that_is_gone_from_the_settings_is_our_affair(place: P
 async def test_a_question_that_is_cancelled_ends(place: Place) -> None:
     place.break_with(FaultKind.STALL, where="before_head")
     asking = asyncio.create_task(place.ask())
-    while not place.vendor.requests:  # noqa: ASYNC110
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(30):
+        while not place.vendor.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
     asking.cancel()
     (heard,) = await asyncio.gather(asking, return_exceptions=True)
     left = isinstance(heard, Heard) and heard.observation.outcome is Outcome.LEFT
