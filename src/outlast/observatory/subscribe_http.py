@@ -53,7 +53,8 @@ ASK_AT_ONCE, ASK_PER_HOUR = 5, 10
 """Subscriptions asked for from one network."""
 ASK_ALL_AT_ONCE, ASK_ALL_PER_HOUR = 200, 2000
 LINK_AT_ONCE, LINK_PER_HOUR = 30, 300
-"""Links opened and buttons pressed from one network."""
+"""Links opened and buttons pressed of one subscription; links that are not ours, and tests of
+webhooks, from one network."""
 HEADERS = {
     "cache-control": "no-store",
     "referrer-policy": "no-referrer",
@@ -136,8 +137,8 @@ class SubscriptionsApi:
             both = {"en": str(error), "fr": str(error)}
             raise _Problem(400, both, problems=error.problems) from error
         if not operator:
-            self._limit(self._asking, request)
-            self._limit(self._asking_all, None)
+            self._limit(self._asking, self._network(request))
+            self._limit(self._asking_all, "")
         subscription = Subscription(
             id=f"sub_{secrets.token_hex(12)}",
             kind=kind,
@@ -210,6 +211,7 @@ class SubscriptionsApi:
         return _told(request, "left", found)
 
     async def test(self, request: Request) -> Response:
+        self._limit(self._links, self._network(request))  # each one is a message to somebody
         subscription_id = self._token(request, Purpose.LEAVE)
         now = self._clock.wall()
         again = partial(book.ask_again, subscription_id=subscription_id, now=now)
@@ -223,21 +225,27 @@ class SubscriptionsApi:
         return await self._database.read(partial(people.find, subscription_id=wanted))
 
     def _token(self, request: Request, purpose: Purpose) -> str:
-        """The id that the link's token stands for."""
-        self._limit(self._links, request)
+        """The id that the link's token stands for.
+
+        Guesses are counted by network, true links by whose they are: a mail service presses the
+        button for all its users from a few addresses (RFC 8058), and must never be turned away.
+        """
         token = request.query_params.get("token", "")
         try:
-            return signing.read(self._key, purpose, token, self._clock.wall())
+            found = signing.read(self._key, purpose, token, self._clock.wall())
         except BadToken as error:
+            self._limit(self._links, self._network(request))
             raise _Problem(404, {**say("used"), "en": str(error)}) from error
+        self._limit(self._links, found)
+        return found
 
-    def _limit(self, allowance: Allowance, request: Request | None) -> None:
-        where = ""
-        if request is not None:
-            forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
-            peer = request.client.host if request.client is not None else ""
-            where = groups_of(client_address(peer, forwarded, self._trusted), None).network
-        wait_s = allowance.wait_s(where, self._clock.monotonic())
+    def _network(self, request: Request) -> str:
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+        peer = request.client.host if request.client is not None else ""
+        return groups_of(client_address(peer, forwarded, self._trusted), None).network
+
+    def _limit(self, allowance: Allowance, key: str) -> None:
+        wait_s = allowance.wait_s(key, self._clock.monotonic())
         if wait_s > 0:
             minutes = math.ceil(wait_s / 60)
             raise _Problem(429, say("slower", minutes=minutes), wait_s=wait_s)

@@ -54,8 +54,8 @@ TEXTS: dict[str, Text] = {
         "fr": "La base de données ne répond pas. Rien n'a changé\u00a0; réessayez dans une minute.",
     },
     "slower": {
-        "en": "Too many requests from your network. Try again in {minutes} minutes.",
-        "fr": "Trop de demandes de votre réseau. Réessayez dans {minutes} minutes.",
+        "en": "Too many requests. Try again in {minutes} minutes.",
+        "fr": "Trop de demandes. Réessayez dans {minutes} minutes.",
     },
     "full": {
         "en": "No further subscription is taken now. Try again tomorrow.",

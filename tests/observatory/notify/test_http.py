@@ -309,6 +309,27 @@ async def test_too_many_guesses_of_links_are_slowed_down(house: House) -> None:
     assert int(answer.headers["retry-after"]) > 0
 
 
+async def test_a_mail_service_may_press_the_button_for_all_its_users(house: House) -> None:
+    names = [f"sub_{number}" for number in range(subscribe_http.LINK_AT_ONCE + 2)]
+    for name in names:
+        await house.add(name=name)
+    links = [f"{ROOT}/unsubscribe?token={mint(KEY, Purpose.LEAVE, name)}" for name in names]
+    assert {(await house.ask("POST", one)).status for one in links} == {200}
+    assert [await house.find(name) for name in names] == [None] * len(names)
+    pressed = [
+        (await house.ask("POST", links[0])).status for _ in range(subscribe_http.LINK_AT_ONCE)
+    ]
+    assert pressed[-1] == 429  # one link over and over is nobody's wish
+
+
+async def test_tests_of_webhooks_are_counted_by_network_however_many_there_are(
+    house: House,
+) -> None:
+    names = [f"sub_{number}" for number in range(subscribe_http.LINK_AT_ONCE + 1)]
+    links = [f"{ROOT}/test?token={mint(KEY, Purpose.LEAVE, name)}" for name in names]
+    assert [(await house.ask("POST", one)).status for one in links][-1] == 429
+
+
 async def test_private_webhooks_follow_the_setting(tmp_path: Path) -> None:
     asked = {"kind": "slack", "target": "http://10.1.2.3/hook"}
     closed, opened = House(tmp_path), House(tmp_path, rules=Rules(private=True, plain=True))
