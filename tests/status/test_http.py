@@ -10,6 +10,7 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from outlast.clock import ManualClock
+from outlast.nouns import Incident
 from outlast.observatory.board import Board
 from outlast.observatory.rollups import Rollup
 from outlast.status.http import AGE_S, StatusPages
@@ -107,3 +108,20 @@ async def test_when_no_new_page_can_be_made_the_last_is_served_and_says_that_it_
         assert status == 200, path
     assert b"out of date" in body
     assert b'role="status" hidden' not in (await pages.ask("/status"))[2]
+
+
+class Spoilt(Nothing):
+    """A past with a row that nobody can read."""
+
+    async def incidents(
+        self, before_at: float = 1e11, limit: int = 50, provider: str | None = None
+    ) -> list[Incident]:
+        raise ValueError("what nobody thought of")
+
+
+async def test_a_row_that_cannot_be_read_ends_no_keeping_up() -> None:
+    board = Board()
+    board.set_states([state(API)])
+    source = Source(board, no_days, Spoilt(), ManualClock(NOW))
+    await source.refresh()
+    assert source.now().providers[0].provider == "anthropic"

@@ -84,3 +84,9 @@ def test_the_frame_runs_no_script_and_its_style_is_the_one_that_its_policy_names
 def test_the_frame_says_when_it_is_out_of_date() -> None:
     body = widget.frame(shot(stale=True, at=NOW - 900), Scope(), "en").decode()
     assert "last brought up to date at 2026-03-02 12:15 UTC" in body
+
+
+def test_where_nobody_has_looked_no_day_is_named() -> None:
+    never = shot(stale=True, at=0.0)
+    assert "1970" not in widget.frame(never, Scope(), "en").decode()
+    assert msgspec.json.decode(widget.data(never, Scope()))["at"] is None

@@ -117,6 +117,9 @@ class Source:
         except (DatabaseUnavailable, SchemaTooNew) as error:
             log.info("status_page_keeps_its_last_past", reason=str(error))
             return
+        except Exception:  # one row that we stumble over must not end all keeping up
+            log.exception("status_page_keeps_its_last_past")
+            return
         self._past = {one.id: one for one in incidents if (one.resolved_at or now) >= since}
         found: dict[str, set[str]] = {}
         for row in rows:

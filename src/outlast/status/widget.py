@@ -21,7 +21,7 @@ from outlast.nouns import Stage, Suspicion
 from outlast.observatory.words import LANGS, Lang
 from outlast.status.badge import said
 from outlast.status.scope import Scope, headline_of, reaches
-from outlast.status.stamps import clean, day_and_time, iso
+from outlast.status.stamps import clean, day_and_time, iso_or_none
 from outlast.status.view import Snapshot
 
 INCIDENTS_LIMIT = 3
@@ -103,7 +103,7 @@ SCRIPT = (
     if (last) {
       if (/^#[0-9a-f]{6}$/.test(last.colour)) box.style.setProperty("--c", last.colour);
       line(box, String(last.says[lang]));
-      if (failed || last.stale || Date.now() - Date.parse(last.at) > 180000)
+      if (last.at && (failed || last.stale || Date.now() - Date.parse(last.at) > 180000))
         line(box, words.old + last.at, "old");
       last.incidents.forEach(function (one) { link(box, String(one.title[lang]), one.url[lang]); });
       link(box, words.more, last.url[lang]);
@@ -141,7 +141,7 @@ def data(snapshot: Snapshot, scope: Scope) -> bytes:
     ]
     return msgspec.json.encode(
         {
-            "at": iso(snapshot.at),
+            "at": iso_or_none(snapshot.at or None),
             "stale": snapshot.stale,
             "colour": said(snapshot, scope, "en").colour,
             "says": {lang: clean(headline_of(snapshot, scope, lang), 400) for lang in LANGS},
@@ -166,7 +166,7 @@ def frame(snapshot: Snapshot, scope: Scope, lang: Lang) -> bytes:
     colour = said(snapshot, scope, lang).colour
     says = html.escape(clean(headline_of(snapshot, scope, lang), 400))
     at = html.escape(text["old"].format(time=day_and_time(snapshot.at)))
-    old = f'<p class="old">{at}</p>' if snapshot.stale else ""
+    old = f'<p class="old">{at}</p>' if snapshot.stale and snapshot.at else ""
     url = html.escape(f"{snapshot.base_url}{scope.path}?lang={lang}")
     title = html.escape(f"{text['title']}: {clean(scope.title(lang), 100)}")
     return (
