@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.gateway.asked import Prepared
 from outlast.gateway.events import (
     AttemptBroke,
     BodyEnded,
@@ -19,9 +20,12 @@ from outlast.gateway.events import (
     TimerFired,
 )
 from outlast.gateway.exchange import Exchange
+from outlast.gateway.holding import HoldPolicy
+from outlast.gateway.leg import Broken, Leg
 from outlast.gateway.skimming import Template
 from outlast.nouns import Format, Kind
 from outlast.outcome import Fault
+from outlast.wire import CODECS
 from tests.gateway.exchanges import SSE, candidate, exchange, frame
 from tests.gateway.test_express import told
 
@@ -215,3 +219,20 @@ def test_chunks_cut_one_by_one_are_not_read_again_and_again() -> None:
     parser = fast._racers[0].leg._parser
     assert parser.lend(b"z", 4096) is None
     assert len(parser.rest) > 8000
+
+
+@pytest.mark.parametrize("skims", [True, False])
+def test_a_word_that_never_ends_is_a_failure_at_the_limit(skims: bool) -> None:
+    """Even where it comes so fast that no time is left to show it."""
+    found = candidate("a")
+    prepared = Prepared(
+        found, "", {}, b"", CODECS[found.kind.wire].reader(), streamed=True, same_format=True
+    )
+    policy = HoldPolicy(limit_bytes=2000, hold_words=True)
+    leg = Leg(prepared, CODECS[found.kind.wire], policy, 1 << 20)
+    leg.passing = skims
+    leg.head(200, SSE)
+    leg.feed(BEFORE[Format.ANTHROPIC] + message_piece("So ", "plain", True))
+    with pytest.raises(Broken) as raised:
+        leg.feed(message_piece("x", "plain", True) * 100)
+    assert "2000 bytes" in raised.value.verdict.evidence

@@ -196,7 +196,11 @@ class Leg:
             return [], whole
         self._misses = 0
         self._said_chars += run.texts
-        return self._holder.feed_run(piece.index, run, whole), whole[run.ends[-1] :]
+        try:
+            units = self._holder.feed_run(piece.index, run, whole)
+        except HoldLimit as error:
+            raise broke("oversize", str(error)) from error
+        return units, whole[run.ends[-1] :]
 
     def flush(self) -> list[Unit]:
         """Return what waits for the end of a word only."""
