@@ -180,14 +180,19 @@ def ratio(
     value: Callable[[Sample], float | None],
     over: str,
     under: str = "outlast",
+    *,
+    quiet: bool = False,
 ) -> float | None:
     """Return the median over the rounds of `under`'s value divided by `over`'s of the same round.
 
     The host's speed drifts by a fifth within minutes; within a round it has drifted least.
+    `quiet`: of the rounds alone in which neither was disturbed.
     """
     ours, theirs = of(samples, scenario, under), of(samples, scenario, over)
     found = []
     for number in ours.keys() & theirs.keys():
+        if quiet and (ours[number].disturbed or theirs[number].disturbed):
+            continue
         a, b = value(ours[number]), value(theirs[number])
         if a is not None and b:
             found.append(a / b)

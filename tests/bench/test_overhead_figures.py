@@ -272,6 +272,21 @@ def test_one_quiet_round_is_enough_to_judge_by() -> None:
     assert unjudged(verdicts(found(samples))) == []
 
 
+def test_a_round_in_which_one_of_both_was_disturbed_is_not_judged_by() -> None:
+    # Others took half of nginx's time in the second round: it would flatter us.
+    samples = [
+        sample(server="nginx", requests=10_000),
+        sample(requests=3_000),
+        *(sample(server="nginx", round=n, requests=5_000, foreign_load=0.5) for n in (1, 2)),
+        *(sample(round=n, requests=3_000) for n in (1, 2)),
+    ]
+    rate = promised("connections against nginx", verdicts(found(samples)))
+    assert (rate.value, rate.met) == (0.3, False)
+    never_both = [samples[0], sample(requests=3_000, foreign_load=0.5), *samples[2:]]
+    rate = promised("connections against nginx", verdicts(found(never_both)))
+    assert (rate.value, rate.met) == (0.6, None)
+
+
 def test_a_leak_decides_the_exit_code() -> None:
     made = verdicts(found(good(), memory=memory(COUNTS, LEAK)))
     assert [one.what for one in missed(made)] == [promised("growth of memory", made).what]
