@@ -26,7 +26,7 @@ from outlast.config import load
 from outlast.nouns import Observation, Outcome, Status, Suspicion
 from outlast.observatory.case_changes import Changes
 from outlast.observatory.case_changes import Snapshot as Kept
-from outlast.observatory.casebook import Casebook
+from outlast.observatory.casebook import Casebook, Written
 from outlast.observatory.history import History
 from outlast.observatory.recovery import Forecast, TooFew
 from outlast.observatory.words import Lang
@@ -308,7 +308,8 @@ def test_without_a_service_the_database_is_read_and_it_is_said(tmp_path: Path) -
         casebook = Casebook(database)
         states = (state(API, Status.MAJOR, Suspicion.O_DOWN),)
         try:
-            assert await casebook.commit(Changes(incidents=(outage(),), states=states))
+            changes = Changes(incidents=(outage(),), states=states)
+            assert await casebook.commit(changes) is Written.STORED
         finally:
             await casebook.close()
             await database.close()
@@ -425,4 +426,3 @@ def test_a_command_gets_the_finished_folder_and_its_failure_is_told(tmp_path: Pa
         run("echo 'half a quote {folder}", version)
     with pytest.raises(MirrorFailed, match="ended with"):
         run(f"cat {tmp_path / 'nothing'}", version)
-    assert BASE

@@ -29,8 +29,8 @@ _WORDS: dict[str, dict[Lang, str]] = {
         "fr": "{who}\u00a0: {what}, depuis {time} environ.",
     },
     "watched": {
-        "en": "{who} works again. We watch it before calling it over.",
-        "fr": "{who} fonctionne à nouveau. Nous observons avant de dire que c'est fini.",
+        "en": "{who}: working again. We watch before calling it over.",
+        "fr": "{who}\u00a0: à nouveau en marche. Nous observons avant de dire que c'est fini.",
     },
     "over": {
         "en": "This is over. It lasted {span}, from {start} to {end}.",
