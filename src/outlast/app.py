@@ -130,7 +130,7 @@ class Service:
         detail = {
             "upstreams": remote,
             "local": local,
-            "ledger": {"waiting": ledger.pending, "error": ledger.last_error},
+            "ledger": ledger.describe(),
             "keys": {"known": roster.keys, "from": roster.source, "error": roster.last_error},
             "offline": self.state.connectivity.offline(self.clock.monotonic()),
         }

@@ -121,6 +121,9 @@ async def test_a_locked_database_refuses_and_delays_nobody(tmp_path: Path, confi
             health = await ask(service.url, "GET", "/readyz")
             assert health.status == 200
             assert health.json()["ledger"]["waiting"] == 20
+            for part in (health.json()["ledger"], health.json()["observatory"]["observations"]):
+                assert (part["in_memory"], part["lost"], part["rejected"]) == (0, 0, 0)
+            assert health.json()["observatory"]["incidents"]["lost"] == 0
             own = {"x-api-key": service.key}
             recent = await ask(service.url, "GET", f"/v1/receipts/{answered[-1]}", own)
             assert recent.status == 200

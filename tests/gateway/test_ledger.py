@@ -356,7 +356,7 @@ async def test_a_schema_of_a_newer_outlast_keeps_receipts_waiting(house: House, 
 
 
 RECORDER = """
-import asyncio, sys
+import asyncio, sys, time
 from pathlib import Path
 from outlast.gateway.ledger import Ledger
 from outlast.nouns import Degraded, Format, Receipt
@@ -372,8 +372,10 @@ async def main():
     while True:
         ledger.record(Receipt(
             id=f"req_{sys.argv[3]}_{n}", key_id="key_a", surface="/v1/messages",
-            format=Format.ANTHROPIC, model="m", stream=False, started_at=1.0, ended_at=2.0,
-            outcome="ok", status=200, served_by="u/m", degraded=Degraded.NONE,
+            format=Format.ANTHROPIC, model="m", stream=False,
+            # Of now: what is older than the retention is deleted as soon as it was stored.
+            started_at=time.time(), ended_at=time.time(), outcome="ok", status=200,
+            served_by="u/m", degraded=Degraded.NONE,
         ))
         print(n, flush=True)
         n += 1

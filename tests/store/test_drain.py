@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from structlog.testing import capture_logs
 
 from outlast.clock import ManualClock
 from outlast.store.database import Database, DatabaseUnavailable
@@ -296,13 +297,32 @@ async def test_while_much_comes_in_most_of_it_waits_in_a_journal_that_has_room_f
     await running
 
 
+async def test_what_nothing_had_room_for_is_told_in_the_log_once(tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("a file where the folder should be")
+    journal = Journal(in_the_way, memory_limit_bytes=50)
+    words = Words(sqlite_url(tmp_path), tmp_path, journal=journal)
+    words.say(*map(str, range(1, 11)), durable=False)
+    lost = journal.state().lost
+    assert 0 < lost < 10
+    with capture_logs() as logged:
+        running = asyncio.create_task(words.drain.run())
+        await until(lambda: words.drain.state.stored == 10 - lost and words.pruned == 1)
+        words.say("11", durable=False)
+        await until(lambda: words.drain.state.stored == 11 - lost)
+        await words.close()
+        await running
+    assert words.drain.state.describe()["lost"] == lost
+    told = [one for one in logged if one["event"] == "words_lost"]
+    assert told == [{"event": "words_lost", "log_level": "error", "lost": lost, "in_all": lost}]
+
+
 async def test_a_mistake_of_our_own_is_said_and_does_not_end_the_draining(words: Words) -> None:
     words.mistakes = [RuntimeError("no such luck")]
     running = asyncio.create_task(words.drain.run())
     words.say("99")
     await until(lambda: "no such luck" in words.drain.state.last_error)
-    await until(lambda: words.drain.state.stored == 1)
-    assert words.drain.state.healthy
+    await until(lambda: words.drain.state.stored == 1 and words.drain.state.healthy)
     await words.drain.close()
     await running
 
@@ -313,8 +333,7 @@ async def test_a_failing_prune_is_said_and_tried_again(words: Words, error: Exce
     running = asyncio.create_task(words.drain.run())
     words.say("1")
     await until(lambda: words.drain.state.last_error == "gone")
-    await until(lambda: words.pruned == 1)
-    assert words.drain.state.healthy
+    await until(lambda: words.pruned == 1 and words.drain.state.healthy)
     await words.drain.close()
     await running
 

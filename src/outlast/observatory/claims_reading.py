@@ -162,7 +162,8 @@ def with_end(claim: Claim, ended_at: float | None, now: float) -> Claim:
         return claim
     by = clock_time(claim.ends_at)
     if ended_at is not None and ended_at <= claim.ends_at + END_GRACE_S:
-        reason = {"en": f"It was over by {by}.", "fr": f"C'était fini à {by}."}
+        over = clock_time(ended_at)
+        reason = {"en": f"It was over at {over}.", "fr": f"C'était fini à {over}."}
         return support(claim, now, reason, measured=True)
     if now > claim.ends_at + END_GRACE_S:
         reason = {"en": f"It was not over by {by}.", "fr": f"Ce n'était pas fini à {by}."}

@@ -94,7 +94,9 @@ def _says(surfaces: Iterable[SurfaceExtent], regions: Mapping[str, int]) -> dict
     out: dict[str, str] = {}
     for lang in LANGS:
         bad = [s for s in surfaces if s.known and s.status is not None and s.status.rank]
-        fine = [s for s in surfaces if s.known and s not in bad]
+        well = [s for s in surfaces if s.known and s not in bad]
+        fine = [s for s in well if not s.error_share or not s.error_share[0]]
+        usual = [s for s in well if s not in fine]
         blind = [s for s in surfaces if not s.known]
         colon = ": " if lang == "en" else "\u00a0: "
         sentences = []
@@ -112,6 +114,7 @@ def _says(surfaces: Iterable[SurfaceExtent], regions: Mapping[str, int]) -> dict
             sentences.append(words)
         for group, name in (
             (fine, {"en": "no failure seen", "fr": "aucun échec constaté"}),
+            (usual, {"en": "few failures, no outage seen", "fr": "peu d'échecs, aucune panne"}),
             (blind, {"en": "not known", "fr": "inconnu"}),
         ):
             if group:

@@ -27,8 +27,8 @@ def headline(incidents: Sequence[Incident], states: Iterable[ComponentState]) ->
             "fr": f"{who['fr']}\u00a0: à nouveau en marche. Nous observons 15 minutes avant de "
             "dire que c'est fini.",
         }
-    looked = [s for s in states if any(e.total > 0 or e.kind == "notice" for e in s.evidence)]
-    if not looked:
+    states = list(states)
+    if not any(map(looked_at, states)):
         return {
             "en": "Nothing has been looked at yet, so nothing can be said.",
             "fr": "Rien n'a encore été observé\u00a0: on ne peut donc rien dire.",
@@ -43,23 +43,32 @@ def headline(incidents: Sequence[Incident], states: Iterable[ComponentState]) ->
     return {"en": "No outage is known.", "fr": "Aucune panne connue."}
 
 
+def looked_at(state: ComponentState) -> bool:
+    """Whether anything at all is known of it: "operational" alone may mean that nobody looked. A
+    page that could not be read is no look."""
+    return any(one.total > 0 or one.fired for one in state.evidence)
+
+
 def _one(incidents: Sequence[Incident], *, confirmed: bool) -> Text:
     who = _providers(incidents)
     since = clock_time(min(one.started_at for one in incidents))
     bad = any(status is Status.MAJOR for one in incidents for status in one.components.values())
+    several = len({one.provider for one in incidents}) > 1
     if confirmed:
         en = "is failing" if bad else "is failing in part"
         fr = "est en panne" if bad else "est en panne partielle"
-        if len(incidents) > 1:
+        if several:
             en = en.replace("is ", "are ")
             fr = fr.replace("est ", "sont ")
         return {
             "en": f"{who['en']} {en}, since about {since}. This is confirmed.",
             "fr": f"{who['fr']} {fr}, depuis {since} environ. C'est confirmé.",
         }
+    seems = "semblent" if several else "semble"
     return {
         "en": f"{who['en']} may be failing, since about {since}. This is not confirmed yet.",
-        "fr": f"{who['fr']} semble en panne, depuis {since} environ. Ce n'est pas encore confirmé.",
+        "fr": f"{who['fr']} {seems} en panne, depuis {since} environ. "
+        "Ce n'est pas encore confirmé.",
     }
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from outlast.nouns import ComponentState, Evidence, Status
+from outlast.observatory.extent import SEEN
+from outlast.observatory.judging import GROUPS
 from outlast.observatory.words import (
     LANGS,
     Lang,
@@ -106,11 +108,17 @@ def title(provider: str, components: Iterable[str], worst: Status) -> Text:
 
 def opened(state: ComponentState, provider: str) -> Text:
     seen = {lang: evidence_words(state.evidence, lang, provider) for lang in LANGS}
+    if len({GROUPS[one.kind] for one in state.evidence if one.fired}) > 1:
+        sure = {"en": "Not confirmed yet.", "fr": "Pas encore confirmé."}
+    else:
+        sure = {
+            "en": "One kind of evidence so far: not confirmed.",
+            "fr": "Un seul type d'indice pour l'instant\u00a0: non confirmé.",
+        }
     return {
-        "en": f"Suspected: {component_name(state.component, 'en')}. {seen['en']} "
-        "One kind of evidence so far: not confirmed.",
+        "en": f"Suspected: {component_name(state.component, 'en')}. {seen['en']} {sure['en']}",
         "fr": f"Panne soupçonnée\u00a0: {component_name(state.component, 'fr')}. {seen['fr']} "
-        "Un seul type d'indice pour l'instant\u00a0: non confirmé.",
+        f"{sure['fr']}",
     }
 
 
@@ -166,6 +174,16 @@ def contradiction(state: ComponentState, provider: str) -> Text:
                 if lang == "en"
                 else f"{vendor} indique que {name} fonctionne. Nos indices disent le contraire. "
                 f"{seen} Nous montrons les deux, sans en faire une moyenne."
+            )
+        elif failed := sum(one.failures for one in own if one.kind in SEEN):
+            few = number(failed, lang)
+            tries = number(sum(one.total for one in own if one.kind in SEEN), lang)
+            out[lang] = (
+                f"{vendor} reports an outage of {name}. We see none ourselves: {few} of "
+                f"{tries} tries of the last minutes failed."
+                if lang == "en"
+                else f"{vendor} annonce une panne de {name}. Nous n'en voyons pas\u00a0: {few} "
+                f"essais sur {tries} ont échoué ces dernières minutes."
             )
         else:
             out[lang] = (

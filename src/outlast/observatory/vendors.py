@@ -172,7 +172,8 @@ class VendorPage:
         else:
             weight = fusion.silence(now - onset_at) if onset_at else fusion.silence(0)
             words = "has posted nothing"
-        return Reading(Evidence("notice", now, weight, detail=words))
+        # One look at the page: what was not read, above, is none.
+        return Reading(Evidence("notice", now, weight, total=1.0, detail=words))
 
     def notices(self, now: float) -> list[Notice]:
         """Its open notices, maintenance windows included."""

@@ -200,8 +200,13 @@ class Observing:
         history, casebook, notifier = self.history.state, self.casebook.state, self.notifier.state
         return {
             "role": str(self.watcher.role),
-            "observations": {"waiting": history.pending, "error": history.last_error},
-            "incidents": {"waiting": casebook.waiting, "error": casebook.last_error},
+            "observations": history.describe(),
+            "incidents": {
+                "waiting": casebook.waiting,
+                "lost": casebook.lost,
+                "rejected": casebook.rejected,
+                "error": casebook.last_error,
+            },
             "notifications": msgspec.to_builtins(notifier),
         }
 

@@ -11,8 +11,9 @@ import html
 import msgspec
 
 from outlast.nouns import ComponentState, Stage, Status, Suspicion
+from outlast.observatory.headline import looked_at
 from outlast.observatory.words import Lang, status_name
-from outlast.status.scope import Scope, looked_at, rows, shown
+from outlast.status.scope import Scope, rows, shown
 from outlast.status.stamps import clean
 from outlast.status.texts import TEXTS
 from outlast.status.view import Snapshot

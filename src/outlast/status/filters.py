@@ -10,6 +10,7 @@ import msgspec
 
 from outlast.nouns import Component, ComponentState, Incident, Status, Suspicion, Update
 from outlast.observatory.causing import cause_name
+from outlast.observatory.headline import looked_at
 from outlast.observatory.incident_texts import evidence_words
 from outlast.observatory.recovery import Forecast, TooFew
 from outlast.observatory.recovery_words import words as forecast_words
@@ -23,7 +24,6 @@ from outlast.observatory.words import (
     status_name,
     surface_name,
 )
-from outlast.status.scope import looked_at
 from outlast.status.view import (
     Day,
     ProviderView,

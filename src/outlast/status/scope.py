@@ -106,11 +106,6 @@ def headline_of(snapshot: Snapshot, scope: Scope, lang: Lang) -> str:
     return headline(incidents, states).get(lang, "")
 
 
-def looked_at(state: ComponentState) -> bool:
-    """Whether anything at all is known of it: "operational" alone may mean that nobody looked."""
-    return any(one.total > 0 or one.kind == "notice" for one in state.evidence)
-
-
 def status_for_programs(state: ComponentState) -> Status:
     """A component's status in a format that cannot say "suspected".
 

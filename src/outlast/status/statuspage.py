@@ -22,12 +22,12 @@ from typing import Any
 import msgspec
 
 from outlast.nouns import ComponentState, Impact, Incident, Stage, Status, Suspicion, Update
+from outlast.observatory.headline import looked_at
 from outlast.observatory.words import Lang, clock_time, component_name, provider_name
 from outlast.status.scope import (
     Scope,
     announced_at,
     headline_of,
-    looked_at,
     rows,
     shown,
     status_for_programs,

@@ -79,6 +79,16 @@ class DrainState(msgspec.Struct, frozen=True):
     def healthy(self) -> bool:
         return not self.last_error and not self.in_memory
 
+    def describe(self) -> dict[str, int | str]:
+        """For /readyz: what waits, how safely, what was lost, and why."""
+        return {
+            "waiting": self.pending,
+            "in_memory": self.in_memory,
+            "lost": self.lost,
+            "rejected": self.rejected,
+            "error": self.last_error,
+        }
+
 
 class Work(NamedTuple, Generic[T]):
     """What a Drain has to know about its records."""
@@ -122,6 +132,7 @@ class Drain(Generic[T]):
         self._busy = False
         self._error = ""
         self._rejected = 0
+        self._lost_told = 0
         self._stored = 0
         self._prune_due = 0.0
         self._ended = asyncio.Event()
@@ -195,6 +206,7 @@ class Drain(Generic[T]):
                 log.exception(f"{self._work.name}_failed", reason=repr(error))
                 self.note(f"An error of Outlast's own is in the way: {error!r}.")
                 good = False
+            self._tell_losses()
             failures = 0 if good else failures + 1
 
     def _look(self) -> None:
@@ -203,6 +215,13 @@ class Drain(Generic[T]):
         self._looked = (self._kept, now)
         many = self._kept - kept > BUSY_PER_S * max(now - at, self._work.gather_s)
         self._busy = many and self._has_room()
+
+    def _tell_losses(self) -> None:
+        """Say how many the journal has given up since this was said last."""
+        lost = self._journal.state().lost
+        if lost > self._lost_told:
+            log.error(f"{self._work.noun}s_lost", lost=lost - self._lost_told, in_all=lost)
+            self._lost_told = lost
 
     def _has_room(self) -> bool:
         """Whether the journal can let records wait that the database would take. A journal that

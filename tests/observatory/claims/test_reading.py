@@ -119,6 +119,12 @@ def test_a_promised_end_is_kept_or_not(ended_at: float | None, now: float, state
     assert with_end(claim, ended_at, now).state is state
 
 
+def test_an_end_a_little_late_is_told_by_its_own_time() -> None:
+    claim = only(from_notice(notice("We expect a fix within 30 minutes."), "i1"))
+    late = with_end(claim, AT + 37 * 60, AT + 3600)
+    assert late.history[-1].reason["en"] == "It was over at 12:37\u00a0UTC."
+
+
 def test_second_of_march_the_apis_all_clear_is_a_claim_that_requests_contradict() -> None:
     claim = only(from_notice(notice(WORKS), "i1"))
     assert (claim.kind, claim.surfaces, claim.fine) == (Kind.EXTENT, ("api",), True)

@@ -42,6 +42,12 @@ def test_it_tells_what_fails_what_does_not_and_what_nobody_looked_at() -> None:
     assert by_name["login"].error_share is not None
 
 
+def test_a_few_failures_as_usual_are_not_called_none() -> None:
+    found = extent_of(incident(), [state("anthropic/api", Status.OPERATIONAL, 200, 0.01)])
+    assert found.says["en"].startswith("API: few failures, no outage seen.")
+    assert found.says["fr"].startswith("API\u00a0: peu d'échecs, aucune panne.")
+
+
 def test_a_surface_that_only_people_speak_of_has_no_share() -> None:
     crowd = ComponentState(
         "anthropic/web",
