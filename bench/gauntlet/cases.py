@@ -13,7 +13,7 @@ from bench.gauntlet import lanes, scripts
 from bench.gauntlet.lanes import Lane
 from bench.gauntlet.options import Options
 from bench.gauntlet.scripts import Script
-from outlast.gateway.seam import in_code_fence
+from outlast.gateway.blocks import in_code_fence
 from outlast.simulator import Answer, answer, read
 from outlast.simulator import Script as VendorScript
 

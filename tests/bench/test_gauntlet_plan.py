@@ -14,7 +14,7 @@ from bench.gauntlet.options import QUICK, Options, parse
 from bench.gauntlet.stage import Stage, cast
 
 from outlast.config import load
-from outlast.gateway.seam import in_code_fence
+from outlast.gateway.blocks import in_code_fence
 from outlast.simulator import FaultKind, Vendor
 from outlast.simulator.schedule import choose
 

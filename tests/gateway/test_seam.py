@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.gateway.seam import Misfit, Seam, in_code_fence, join
+from outlast.gateway.blocks import in_code_fence
+from outlast.gateway.seam import Misfit, Seam, join
 
 TRUTH = """The sea covers most of the planet, and it is never still. Sailors knew its moods long
 before anybody measured them: the swell, the set of the current, the colour of the water.
@@ -72,6 +73,22 @@ HABITS = [
         "Sure, said the captain.",
         "Sure, said the captain.",
     ),
+    ("repeats the marker of an open item", "- Water\n- ", "- Bread", "Bread"),
+    ("repeats the number of an open item", "1. Water\n2. ", "2. Bread", "Bread"),
+    ("numbers an open item anew", "1. Water\n2. ", "1. Bread", "Bread"),
+    ("writes a short item again", "- Water\n- Br", "- Bread", "ead"),
+    ("writes the item again without its space", "1. Water\n2. ", "2.  Bread", " Bread"),
+    ("writes a row again", "Prices:\n\n| a | b |\n|---|---|\n| c ", "| c | d |", "| d |"),
+    ("leaves out the line end before an item", "- Water", "- Bread", "\n- Bread"),
+    ("leaves it out before a numbered item", "1. Water", "2. Bread", "\n2. Bread"),
+    ("leaves it out before a row", "| a | b |", "|---|---|", "\n|---|---|"),
+    ("leaves it out before a heading", "It is salty.", "## Tides\n", "\n\n## Tides\n"),
+    ("leaves it out before code", "Like this:", "```python\nx\n```", "\n\n```python\nx\n```"),
+    ("leaves it out before a list", "Take along:", "- Water", "\n\n- Water"),
+    ("takes a number away", "The result of 3", "- 2 is one.", "- 2 is one."),
+    ("goes on inside an item", "- from 3", " - 5 metres", " - 5 metres"),
+    ("names a year at the end of an item", "- It was in", "1984. Then", " 1984. Then"),
+    ("writes a dash in code", "```\n- a", "- b", "- b"),
     ("writes Japanese, which has no spaces", "海は広い", "ですね。", "ですね。"),
 ]
 
@@ -155,7 +172,7 @@ def test_hostile_text_never_crashes_the_filter(shown: str, new: str) -> None:
         joined = join(shown, new)
     except Misfit:
         return
-    assert len(joined) <= len(new) + 1
+    assert len(joined) <= len(new) + 2
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from outlast.gateway.blocks import in_code_fence, line_again, line_end
+
 Continuation = Literal["exact", "prefill", "instruct"]
 
 HOLD_CHARS = 400
@@ -26,7 +28,6 @@ RESTART_CHARS = 64
 RESTART_SHARE = 0.8
 ALIGN_CHARS = 48
 
-_FENCE = re.compile(r"^[ ]{0,3}(```+|~~~+)", re.MULTILINE)
 _OPENING_FENCE = re.compile(r"\A\s*(?:```+|~~~+)[ ]?[^\s`][^\n`]{0,40}\n")
 """With a word after it, as in "```python": without one it would be the end of a block."""
 _PREAMBLE = re.compile(
@@ -45,18 +46,6 @@ _ABOUT_CONTINUING = re.compile(
 
 class Misfit(Exception):
     """The continuation does not join what was said: it restarted and went another way."""
-
-
-def in_code_fence(text: str) -> bool:
-    """Whether a fenced code block is open at the end of `text` (CommonMark 0.31, 4.5)."""
-    opened = ""
-    for match in _FENCE.finditer(text):
-        sign = match.group(1)
-        if not opened:
-            opened = sign
-        elif sign[0] == opened[0] and len(sign) >= len(opened):
-            opened = ""
-    return bool(opened)
 
 
 class Seam:
@@ -114,7 +103,9 @@ def join(shown: str, new: str, *, mid_word: bool = False) -> str:
     unfenced = _unfenced(shown, text)
     if unfenced != text and _restarts(shown, unfenced):
         return _aligned(shown, unfenced)
-    overlap = _overlap(shown, unfenced) or _whole_start(shown, unfenced)
+    overlap = (
+        _overlap(shown, unfenced) or line_again(shown, unfenced) or _whole_start(shown, unfenced)
+    )
     if overlap:
         return unfenced[overlap:]
     return _spaced(shown, unfenced, mid_word=mid_word)
@@ -249,6 +240,8 @@ def _spaced(shown: str, text: str, *, mid_word: bool) -> str:
         return text if indented or in_code_fence(shown) else text.lstrip(" \t")
     if mid_word:
         return _mended(shown, text)
+    if missing := line_end(shown, text):
+        return missing + text
     if _worded(last) and _worded(first):
         return " " + text
     ended = (last in ".!?\u2026" and first.isupper()) or (last in ",;" and first.isalpha())
