@@ -61,10 +61,12 @@ async def test_a_key_that_was_made_is_known_with_all_its_settings(house: House) 
         models=("claude-*", "gpt-5"),
         requests_per_minute=60,
         concurrent=4,
+        notice="fr",
     )
     assert house.roster.authenticate(secret) == key
     assert (key.name, key.allow, key.models) == ("laptop", Allow.SAME_VENDOR, ("claude-*", "gpt-5"))
     assert (key.requests_per_minute, key.concurrent, key.created_at) == (60, 4, 1000.0)
+    assert key.notice == "fr"
     assert await house.roster.list() == [key]
     assert house.roster.state.keys == 1
     assert house.roster.state.source == "database"

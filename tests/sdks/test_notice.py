@@ -71,6 +71,19 @@ async def test_a_request_can_do_without(chat: House) -> None:
     assert len(await said(chat, [ASK], extra_headers={"outlast-notice": "off"})) == 1
 
 
+async def test_a_key_decides_for_those_who_read_and_those_who_do_not(chat: House) -> None:
+    roster = chat.running.service.roster
+    french, _ = await roster.create("chat", notice="fr")
+    script, _ = await roster.create("script", notice="off")
+    reader = chat.claude.with_options(api_key=french)
+    words = (await reader.messages.create(model="talk", max_tokens=500, messages=[ASK])).content[0]
+    assert words.type == "text"
+    assert words.text.startswith("[Outlast : claude-haiku-4-5 ne peut pas")
+    program = chat.claude.with_options(api_key=script)
+    answer = await program.messages.create(model="talk", max_tokens=500, messages=[ASK])
+    assert len(answer.content) == 1
+
+
 async def test_with_tools_nothing_is_put_before_the_answer(chat: House) -> None:
     assert WORDS not in await said(chat, [ASK], tools=TOOLS)
 

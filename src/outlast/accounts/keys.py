@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import StrEnum
+from typing import Literal
 from zlib import crc32
 
 import msgspec
@@ -64,6 +65,8 @@ class BadKeySettings(ValueError):
 
 _ALL = ("*",)
 
+Notice = Literal["", "off", "en", "fr"]
+
 
 class Key(msgspec.Struct, frozen=True, kw_only=True):
     """A key as everyone may see it: never the secret, never its hash."""
@@ -81,6 +84,8 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_minute: int | None = None
     concurrent: int | None = None
     """Requests under way at once."""
+    notice: Notice = ""
+    """Language of visible notices where a weaker model answers, or `off`; empty: the route's."""
 
     @property
     def revoked(self) -> bool:
@@ -114,6 +119,7 @@ def mint(
     models: tuple[str, ...] = ("*",),
     requests_per_minute: int | None = None,
     concurrent: int | None = None,
+    notice: Notice = "",
 ) -> tuple[str, KeyRecord]:
     """A new key: its secret, to be shown once, and what to keep.
 
@@ -134,6 +140,7 @@ def mint(
         models=models,
         requests_per_minute=requests_per_minute,
         concurrent=concurrent,
+        notice=notice,
     )
     return secret, KeyRecord(key, hash_of(secret))
 

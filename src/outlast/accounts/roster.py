@@ -19,7 +19,16 @@ import msgspec
 import structlog
 
 from outlast.accounts import roster_tables as tables
-from outlast.accounts.keys import RANDOM_BYTES, SENT_LIMIT, BadKey, Key, KeyRecord, hash_of, mint
+from outlast.accounts.keys import (
+    RANDOM_BYTES,
+    SENT_LIMIT,
+    BadKey,
+    Key,
+    KeyRecord,
+    Notice,
+    hash_of,
+    mint,
+)
 from outlast.accounts.keys import parse as parse_key
 from outlast.clock import SystemClock
 from outlast.nouns import Allow
@@ -130,6 +139,7 @@ class Roster:
         models: tuple[str, ...] = ("*",),
         requests_per_minute: int | None = None,
         concurrent: int | None = None,
+        notice: Notice = "",
     ) -> tuple[str, Key]:
         """Make a key; its secret is returned this once and kept nowhere.
 
@@ -143,6 +153,7 @@ class Roster:
             models=models,
             requests_per_minute=requests_per_minute,
             concurrent=concurrent,
+            notice=notice,
         )
         await self._database.write(partial(tables.insert_key, record=record))
         await self._learn(record)

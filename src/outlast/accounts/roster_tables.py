@@ -45,6 +45,7 @@ keys = Table(
     Column("models", Text, nullable=False),
     Column("requests_per_minute", Integer),
     Column("concurrent", Integer),
+    Column("notice", Text, nullable=False, server_default=""),
 )
 
 keys_version = Table("keys_version", metadata, Column("version", BigInteger, nullable=False))
@@ -128,6 +129,7 @@ def _row(record: KeyRecord) -> dict[str, Any]:
         "models": msgspec.json.encode(key.models).decode(),
         "requests_per_minute": key.requests_per_minute,
         "concurrent": key.concurrent,
+        "notice": key.notice,
     }
 
 
@@ -142,5 +144,6 @@ def _record(row: RowMapping) -> KeyRecord:
         models=msgspec.json.decode(row["models"], type=tuple[str, ...]),
         requests_per_minute=row["requests_per_minute"],
         concurrent=row["concurrent"],
+        notice=row["notice"],
     )
     return KeyRecord(key, row["hash"])

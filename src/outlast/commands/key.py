@@ -42,6 +42,13 @@ def create(
     ] = ("*",),
     requests_per_minute: Annotated[int | None, Parameter(help="Most requests a minute.")] = None,
     concurrent: Annotated[int | None, Parameter(help="Most requests at once.")] = None,
+    notice: Annotated[
+        Literal["off", "en", "fr"] | None,
+        Parameter(
+            help="Say in the answer when a weaker model gives it; without: as its route says.",
+            show_choices=True,
+        ),
+    ] = None,
     config: ConfigOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -62,6 +69,7 @@ def create(
             models=model,
             requests_per_minute=requests_per_minute,
             concurrent=concurrent,
+            notice=notice or "",
         )
 
     try:
@@ -129,6 +137,8 @@ def _line(key: Key) -> str:
         parts.append(f"{key.requests_per_minute} a minute")
     if key.concurrent is not None:
         parts.append(f"{key.concurrent} at once")
+    if key.notice:
+        parts.append(f"notice {key.notice}")
     if key.revoked:
         parts.append("revoked")
     return "  ".join(parts)

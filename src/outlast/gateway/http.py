@@ -158,7 +158,7 @@ class Gateway:
             at=self._clock.wall(),
             key_id=key.id,
             allow=self._allow(surface, headers, key),
-            notice=_notice(headers, body, route.notice),
+            notice=_notice(headers, body, key.notice or route.notice),
         )
         return asked, route
 
@@ -352,7 +352,8 @@ def _only_native(plan: Plan, surface: Surface) -> Plan:
 def _notice(headers: dict[str, str], body: bytes, usual: str) -> str:
     """Return the language of visible notices; never between tools.
 
-    The header `outlast-notice` (`en`, `fr`, `off`) wins over the route's own.
+    The header `outlast-notice` (`en`, `fr`, `off`) wins over the key's, and that over the
+    route's.
     """
     if usual == "off" and "outlast-notice" not in headers:
         return ""

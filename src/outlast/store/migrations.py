@@ -121,6 +121,11 @@ def _3_resumptions(connection: Connection) -> None:
     )
 
 
+def _7_notices_of_keys(connection: Connection) -> None:
+    """Whether answers for a key say visibly that a weaker model gave them."""
+    connection.execute(text("ALTER TABLE keys ADD COLUMN notice TEXT NOT NULL DEFAULT ''"))
+
+
 STEPS: Sequence[Step] = (
     _1_exchanges_and_attempts,
     _2_keys,
@@ -128,6 +133,7 @@ STEPS: Sequence[Step] = (
     observatory_steps.observations_and_rollups,
     observatory_steps.notices_and_incidents,
     observatory_steps.subscriptions_and_deliveries,
+    _7_notices_of_keys,
 )
 
 
