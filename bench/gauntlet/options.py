@@ -44,6 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Whether only a sixth of them is tried with each script."""
     embedded: bool = True
     """Whether the embedded model answers where its weights are present."""
+    transport: str = "relay"
+    """Which of Outlast's own carries the requests (`server.transport`)."""
     seed: int = 20260302
     out: Path = ROOT / "bench" / "results"
     traces: Path = ROOT.parent / "shared" / "data" / "traces"
@@ -68,6 +70,7 @@ def parse(arguments: Sequence[str]) -> Options:
     parser.add_argument("--brownout", type=float, metavar="S", help="seconds of brown-out (40)")
     parser.add_argument("--sdk-retries", type=int, default=0, help="a second run with SDK retries")
     parser.add_argument("--no-embedded", action="store_true", help="a stand-in for the model")
+    parser.add_argument("--transport", choices=("relay", "aiohttp"), default="relay")
     parser.add_argument("--seed", type=int, default=20260302)
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
     parser.add_argument("--verbose", action="store_true", help="say each exchange that fell short")
@@ -89,6 +92,7 @@ def _options(given: argparse.Namespace) -> Options:
         "compress": _within(given.compress, 1, 60, "--compress"),
         "sdk_retries": int(_within(given.sdk_retries, 0, 10, "--sdk-retries")),
         "embedded": not given.no_embedded,
+        "transport": given.transport,
         "seed": given.seed,
         "out": given.out,
         "verbose": given.verbose,

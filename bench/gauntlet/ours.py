@@ -44,6 +44,7 @@ def configuration(
         'data_dir = "data"',
         'log_level = "warning"',
         "drain_s = 1",
+        f'transport = "{options.transport}"',
         "[local]",
         f"enabled = {str(model is not None).lower()}",
     ]
