@@ -109,6 +109,26 @@ async def test_an_error_about_the_data_is_not_an_unavailable_database(url: str) 
     await database.close()
 
 
+async def test_an_error_shows_no_value_of_a_row(url: str) -> None:
+    database = Database(url)
+    said = {"said": "what nobody may read"}
+    with pytest.raises(IntegrityError) as refused:
+        await database.write(
+            lambda connection: connection.execute(
+                text("INSERT INTO schema_version (version) SELECT 1 WHERE :said <> ''"), said
+            )
+        )
+    with pytest.raises(DatabaseUnavailable) as unavailable:
+        await database.write(
+            lambda connection: connection.execute(text("SELECT :said FROM no_such_table"), said)
+        )
+    for error in (refused.value, unavailable.value, unavailable.value.__cause__):
+        assert error is not None
+        assert said["said"] not in repr(error)
+        assert said["said"] not in str(error)
+    await database.close()
+
+
 async def test_the_event_loop_runs_while_the_database_works(url: str) -> None:
     database = Database(url)
     inside, go = threading.Event(), threading.Event()

@@ -15,6 +15,7 @@ Readers need no account; operators send their token as `authorization: Bearer â€
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
@@ -23,6 +24,7 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from outlast.bus.base import Bus, BusFull, Lost
 from outlast.clock import Clock
@@ -32,6 +34,7 @@ from outlast.observatory.board import Board
 from outlast.observatory.case_changes import StoredClaim
 from outlast.observatory.claims import Claim
 from outlast.observatory.headline import headline
+from outlast.observatory.networks import Network, client_address, groups_of
 from outlast.observatory.operators import OperatorToken
 from outlast.observatory.recovery_words import words as forecast_words
 from outlast.store.database import DatabaseUnavailable
@@ -43,6 +46,9 @@ TOPIC = "observatory"
 BODY_LIMIT_BYTES = 16 * 1024
 LIST_MAX = 100
 STREAMS_MAX = 500
+STREAMS_OF_ONE_MAX = 50
+"""Of one network: a household or an office, or all who come through one proxy that is not trusted.
+"""
 KEEPALIVE_S = 15.0
 
 
@@ -86,14 +92,18 @@ class ObservatoryApi:
         clock: Clock,
         *,
         operator: OperatorToken,
+        trusted: tuple[Network, ...] = (),
     ) -> None:
+        """`trusted`: proxies in front of us, whose word on a client's address counts."""
         self._board = board
         self._bus = bus
         self._past = past
         self._operators = operators
         self._clock = clock
         self._operator = operator
-        self._streams = 0
+        self._trusted = trusted
+        self._streams: Counter[str] = Counter()
+        """Readers of the event stream, by network."""
 
     def routes(self) -> list[Route]:
         return [
@@ -213,19 +223,25 @@ class ObservatoryApi:
         limit = _whole_number(request.query_params.get("limit", "100"), 1, 1000, "limit")
         return _json({"entries": await self._operators.audit(limit)})
 
-    async def events(self, _: Request) -> Response:
-        if self._streams >= STREAMS_MAX:
+    async def events(self, request: Request) -> Response:
+        network = self._network(request)
+        if self._streams.total() >= STREAMS_MAX:
             raise Problem(503, f"{STREAMS_MAX} readers listen already. GET /api/status instead.")
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        return StreamingResponse(self._stream(), media_type="text/event-stream", headers=headers)
+        if self._streams[network] >= STREAMS_OF_ONE_MAX:
+            words = f"{STREAMS_OF_ONE_MAX} readers of your network listen already, the most at once"
+            raise Problem(429, f"{words}. Close one, or GET /api/status instead.")
+        self._streams[network] += 1
+        return _Events(event_frames(self._bus, KEEPALIVE_S), lambda: self._left(network))
 
-    async def _stream(self) -> AsyncIterator[bytes]:
-        self._streams += 1
-        try:
-            async for frame in event_frames(self._bus, KEEPALIVE_S):
-                yield frame
-        finally:
-            self._streams -= 1
+    def _left(self, network: str) -> None:
+        self._streams[network] -= 1
+        if not self._streams[network]:
+            del self._streams[network]
+
+    def _network(self, request: Request) -> str:
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+        peer = request.client.host if request.client is not None else ""
+        return groups_of(client_address(peer, forwarded, self._trusted), None).network
 
     def _whole(self, incident: Incident) -> dict[str, Any]:
         """An incident with what is known around it at this moment."""
@@ -248,6 +264,21 @@ class ObservatoryApi:
             raise Problem(
                 401, "This is for operators: send their token as `authorization: Bearer â€¦`."
             )
+
+
+class _Events(StreamingResponse):
+    """An event stream that says when it is over, whether it began or not."""
+
+    def __init__(self, frames: AsyncIterator[bytes], on_end: Callable[[], None]) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(frames, media_type="text/event-stream", headers=headers)
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._on_end()
 
 
 async def event_frames(bus: Bus, keepalive_s: float) -> AsyncIterator[bytes]:

@@ -31,11 +31,13 @@ from outlast.observatory.peers import (
     read_secrets,
     sign,
 )
+from outlast.observatory.report_http import Kept
 from outlast.outcome import retry_after_s
 
 _log = structlog.get_logger(__name__)
 
 READ_S = 10.0
+NOT_KEPT_RETRY_S = 60.0
 SEND_S = 15.0
 ANSWER_LIMIT_BYTES = 16 << 10
 SECRET_FILE_LIMIT_BYTES = 64 << 10
@@ -65,11 +67,11 @@ def secrets_of(settings: Settings) -> dict[str, bytes]:
 
 
 class PeerApi:
-    """Takes peers' batches in. `sink` must not wait (History.append)."""
+    """Takes peers' batches in. `keep` must not wait, and says what became of each (`keeper`)."""
 
-    def __init__(self, door: Door, sink: Callable[[Observation], object], clock: Clock) -> None:
+    def __init__(self, door: Door, keep: Callable[[Observation], Kept], clock: Clock) -> None:
         self._door = door
-        self._sink = sink
+        self._keep = keep
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -83,11 +85,24 @@ class PeerApi:
             return _refusal(refused)
         except ClientDisconnect:
             return Response(status_code=400)  # nobody is there to read it
-        for observation in admitted.observations:
-            self._sink(observation)
+        told = [(one.id, self._keep(one)) for one in admitted.observations]
+        if lost := [ident for ident, kept in told if kept == "failed"]:
+            # Not taken: the peer tells all of it again, and what we have by then is known.
+            self._door.forget(lost)
+            _log.warning("peer's observations not kept", peer=admitted.peer, count=len(lost))
+            return _refusal(_not_kept(len(lost), len(told)))
         if admitted.unknown or admitted.stale:
             _log.info("peer said what cannot be used", peer=admitted.peer, **admitted.answer())
         return _json(200, admitted.answer())
+
+
+def _not_kept(lost: int, of: int) -> PeerRefused:
+    return PeerRefused(
+        503,
+        f"{lost} of {of} observations could not be kept: the disk of this service is full, or "
+        "fails. Send the batch again later.",
+        NOT_KEPT_RETRY_S,
+    )
 
 
 async def _read(request: Request) -> bytes:

@@ -223,6 +223,11 @@ class Door:
                 taken.append(observation)
         return Admitted(batch.from_, tuple(taken), repeated, unknown, stale)
 
+    def forget(self, ids: Iterable[str]) -> None:
+        """These could not be kept: when the peer tells them again, they are new."""
+        for name in ids:
+            self._ids.pop(name, None)
+
     def _remember(self, name: str) -> None:
         if len(self._ids) >= IDS_MAX:
             self._ids.popitem(last=False)

@@ -120,7 +120,13 @@ class Observing:
         self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
         self._subscriptions = self._make_subscriptions(database)
         self._api = ObservatoryApi(
-            self.board, bus, self.casebook, self.watcher, clock, operator=self.operator
+            self.board,
+            bus,
+            self.casebook,
+            self.watcher,
+            clock,
+            operator=self.operator,
+            trusted=networks(wanted.trusted_proxies),
         )
         self._maintenance = MaintenanceApi(
             self.casebook, clock, self.operator, self.board.states.keys, self.board.incident
@@ -145,7 +151,7 @@ class Observing:
         ]
         if self._secrets:
             door = Door(self._secrets, knowing(self.targets))
-            found += PeerApi(door, self.history.append, self.clock).routes()
+            found += PeerApi(door, keeper(self.history), self.clock).routes()
         return found
 
     def attempt(self, observed: Observe) -> None:

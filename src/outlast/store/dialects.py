@@ -85,6 +85,7 @@ def _sqlite_engine(url: URL, connections: int, busy_timeout_s: float, writes: bo
         url,
         pool_size=connections,
         max_overflow=0,
+        hide_parameters=True,  # rows do not belong in a log
         connect_args={"timeout": busy_timeout_s, "check_same_thread": False},
     )
 
@@ -155,6 +156,7 @@ def _postgresql_engine(url: URL, connections: int, busy_timeout_s: float, writes
             url.difference_update_query(["options"]),
             pool_size=connections,
             max_overflow=0,
+            hide_parameters=True,
             # A connection that died while idle is replaced before it is used.
             pool_pre_ping=True,
             connect_args=arguments,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -18,10 +18,15 @@ from outlast.app import Server
 from outlast.clock import SystemClock
 from outlast.config import ObservatorySettings, Settings
 from outlast.nouns import Observation, Outcome
+from outlast.observatory.history import History
 from outlast.observatory.peer_http import PeerApi, PeerSender, secrets_of
 from outlast.observatory.peers import PATH, Door, PeerProblem
+from outlast.observatory.report_http import Kept, keeper
+from outlast.store.database import Database
+from outlast.store.journal import Journal
 from tests.observatory.pages import raw_server
 from tests.raw import ask
+from tests.store.databases import sqlite_url
 
 SECRET = "k" * 40
 CLOCK = SystemClock()
@@ -68,6 +73,16 @@ def seen(number: int = 1) -> Observation:
     )
 
 
+def keeping(put: Callable[[Observation], None]) -> Callable[[Observation], Kept]:
+    """Everything is new, and kept."""
+
+    def keep(observation: Observation) -> Kept:
+        put(observation)
+        return "kept"
+
+    return keep
+
+
 async def send(sender: PeerSender) -> None:
     """Send what waits now, whether half a minute has passed or not."""
     outbox = sender.outboxes["paris"]
@@ -79,7 +94,7 @@ async def send(sender: PeerSender) -> None:
 async def test_what_one_outlast_probes_another_takes_in(tmp_path: Path) -> None:
     taken: list[Observation] = []
     paris = place(tmp_path, {"oslo": "http://127.0.0.1:9"}, "paris")
-    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), taken.append, CLOCK)
+    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), keeping(taken.append), CLOCK)
     async with listening(api) as url:
         oslo = place(tmp_path, {"paris": f"{url}/"}, "oslo")
         sender = PeerSender(oslo, secrets_of(oslo), CLOCK)
@@ -90,10 +105,40 @@ async def test_what_one_outlast_probes_another_takes_in(tmp_path: Path) -> None:
     assert len(sender.outboxes["paris"]) == 0
 
 
+async def test_what_cannot_be_kept_is_not_said_to_be_and_is_told_again(tmp_path: Path) -> None:
+    """A file stands where the journal's folder belongs, which stops root as a full disk would."""
+    paris = place(tmp_path, {"oslo": "http://127.0.0.1:9"}, "paris")
+    obstacle = tmp_path / "journal"
+    obstacle.touch()
+    journal, database = Journal(obstacle), Database(sqlite_url(tmp_path))
+    history = History(journal, database, clock=CLOCK)
+    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), keeper(history), CLOCK)
+    async with listening(api) as url:
+        oslo = place(tmp_path, {"paris": url}, "oslo")
+        sender = PeerSender(oslo, secrets_of(oslo), CLOCK)
+        for number in (1, 2):
+            sender.offer(seen(number))
+        await send(sender)
+        assert len(sender.outboxes["paris"]) == 2
+        # There is room again. That the first two are safe by now is known once a third one is.
+        obstacle.unlink()
+        journal.maintain()
+        sender.offer(seen(3))
+        await send(sender)
+        assert len(sender.outboxes["paris"]) == 3
+        await send(sender)
+        assert len(sender.outboxes["paris"]) == 0
+    assert await history.flush()
+    assert len(await history.recent(0)) == 3
+    await history.close()
+    journal.close()
+    await database.close()
+
+
 async def test_another_secret_is_refused_in_words_and_tried_again(tmp_path: Path) -> None:
     taken: list[Observation] = []
     paris = place(tmp_path, {"oslo": "http://127.0.0.1:9"}, "paris")
-    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), taken.append, CLOCK)
+    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), keeping(taken.append), CLOCK)
     async with listening(api) as url:
         oslo = place(tmp_path, {"paris": url}, "oslo", secret="z" * 40)
         sender = PeerSender(oslo, secrets_of(oslo), CLOCK)
@@ -138,7 +183,7 @@ async def test_what_a_peer_answers_ends_no_sending(tmp_path: Path, said: bytes) 
 async def test_the_task_sends_when_it_is_due_and_ends_when_cancelled(tmp_path: Path) -> None:
     taken: asyncio.Queue[Observation] = asyncio.Queue()
     paris = place(tmp_path, {"oslo": "http://127.0.0.1:9"}, "paris")
-    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), taken.put_nowait, CLOCK)
+    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), keeping(taken.put_nowait), CLOCK)
     async with listening(api) as url:
         oslo = place(tmp_path, {"paris": url}, "oslo")
         sender = PeerSender(oslo, secrets_of(oslo), CLOCK)
@@ -155,7 +200,7 @@ async def test_the_task_sends_when_it_is_due_and_ends_when_cancelled(tmp_path: P
 async def test_a_batch_that_is_too_large_is_not_read_to_its_end(tmp_path: Path) -> None:
     paris = place(tmp_path, {"oslo": "http://127.0.0.1:9"}, "paris")
     taken: list[Observation] = []
-    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), taken.append, CLOCK)
+    api = PeerApi(Door(secrets_of(paris), {"a/api"}.__contains__), keeping(taken.append), CLOCK)
     async with listening(api) as url:
         reply = await ask(url, "POST", PATH, {}, b"x" * 100_000)
     assert (reply.status, taken) == (413, [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 
 from outlast.config import ObservatorySettings, Settings
 from outlast.nouns import Kind, Observation, Outcome
+from outlast.observatory.http import STREAMS_OF_ONE_MAX
 from outlast.observatory.watcher import Role
 from outlast.store.database import DatabaseUnavailable
 from tests.service import Running, route, serving, settings, upstream
@@ -161,6 +162,24 @@ async def test_events_bring_the_state_and_then_every_change(tmp_path: Path) -> N
                     data = json.loads((await stream.content.readline())[6:])
                     assert data["provider"] == "anthropic"
                     break
+
+
+async def test_one_network_cannot_take_all_places_of_the_event_stream(tmp_path: Path) -> None:
+    async with open_house(house(tmp_path)) as reader, AsyncExitStack() as stack:
+        url = reader.running.url + "/api/events"
+        for _ in range(STREAMS_OF_ONE_MAX):
+            stream = await stack.enter_async_context(reader.session.get(url))
+            assert stream.status == 200
+            await stream.content.readline()
+        async with reader.session.get(url) as refused:
+            assert refused.status == 429
+            assert "of your network" in (await refused.json())["error"]["message"]
+        stream.close()
+        async with asyncio.timeout(10):
+            while True:  # its place is given back as soon as we hear that it has left
+                async with reader.session.get(url) as again:
+                    if again.status == 200:
+                        break
 
 
 async def test_what_operators_do_is_written_down_and_needs_their_token(tmp_path: Path) -> None:
