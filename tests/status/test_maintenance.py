@@ -71,6 +71,12 @@ def test_every_problem_is_told_at_once() -> None:
     with pytest.raises(BadMaintenance) as caught:
         made(title={}, components=(), ends_at=NOW)
     assert len(caught.value.problems) == 3
+    assert all(one.en != one.fr for one in caught.value.faults)
+    assert [one.said("fr").partition("\u00a0: ")[0] for one in caught.value.faults] == [
+        "title",
+        "components",
+        "ends_at",
+    ]
 
 
 def test_what_is_said_in_one_language_stands_for_both_and_is_clean() -> None:

@@ -225,10 +225,15 @@ class Casebook:
     async def snapshot(self, name: str) -> Snapshot | None:
         return await self._database.read(lambda c: tables.select_snapshot(c, name))
 
-    async def audit(self, limit: int = 100) -> list[AuditEntry]:
-        """What operators did, newest first."""
+    async def snapshots(self, prefix: str, limit: int = LIST_LIMIT) -> list[Snapshot]:
+        """The newest of those whose names begin so, oldest first."""
         limit = max(1, min(limit, LIST_LIMIT))
-        return await self._database.read(lambda c: tables.select_audit(c, limit))
+        return await self._database.read(lambda c: tables.select_snapshots(c, prefix, limit))
+
+    async def audit(self, limit: int = 100, before_at: float = 1e11) -> list[AuditEntry]:
+        """What operators did before then, newest first."""
+        limit = max(1, min(limit, LIST_LIMIT))
+        return await self._database.read(lambda c: tables.select_audit(c, limit, before_at))
 
     async def _write(self, changes: Changes) -> Written:
         """Raises DatabaseUnavailable and SchemaTooNew alone: nothing else may be in the way."""

@@ -18,9 +18,9 @@ from outlast.nouns import (
     Suspicion,
 )
 from outlast.observatory import claims, claims_reading
-from outlast.observatory.acting import BadAction
+from outlast.observatory.acting import BadAction, one_of
 from outlast.observatory.causing import cause_name
-from outlast.observatory.claims import Claim, Kind, State
+from outlast.observatory.claims import BadClaim, Claim, Kind, State
 from outlast.observatory.extent import SEEN
 from outlast.observatory.words import LANGS
 
@@ -49,7 +49,7 @@ class Claiming:
     ) -> Claim:
         """Take in what somebody says. Raises BadAction, in words."""
         if kind not in set(Kind):
-            raise BadAction(f"kind is one of {', '.join(Kind)}.")
+            raise one_of("kind", list(Kind))
         if len(self._claims) >= CLAIMS_MAX:
             self._drop_oldest()
         words = "\n".join(text.get(lang, "") for lang in LANGS)
@@ -67,8 +67,8 @@ class Claiming:
                     provider="",
                 )
             )
-        except ValueError as error:
-            raise BadAction(str(error)) from error
+        except BadClaim as error:
+            raise BadAction(error.words["en"], error.words["fr"]) from error
         # Entered twice is entered once: what has become of it since is kept.
         return self._keep(self._claims.get(claim.id, claim))
 
@@ -76,13 +76,13 @@ class Claiming:
         """An operator says what has become of it. Raises BadAction, in words."""
         claim = self._claims.get(claim_id)
         if claim is None:
-            raise BadAction("There is no such claim.")
+            raise BadAction("There is no such claim.", "Il n'y a rien de tel parmi ce qui se dit.")
         if state not in set(State):
-            raise BadAction(f"state is one of {', '.join(State)}.")
+            raise one_of("state", list(State))
         try:
             return self._keep(claims.decide(claim, State(state), by, reason, now))
-        except ValueError as error:
-            raise BadAction(str(error)) from error
+        except BadClaim as error:
+            raise BadAction(error.words["en"], error.words["fr"]) from error
 
     def heard(self, notice: Notice, incident_id: str, now: float) -> list[Claim]:
         """A vendor's notice: what it claims itself, and what it means for earlier claims."""

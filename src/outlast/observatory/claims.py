@@ -33,6 +33,14 @@ DAY_S = 86_400.0
 Text = dict[str, str]
 
 
+class BadClaim(ValueError):
+    """What is wrong with a claim or with what is said of it; `words` says it by language."""
+
+    def __init__(self, english: str, french: str) -> None:
+        super().__init__(english)
+        self.words: Text = {"en": english, "fr": french}
+
+
 class Kind(StrEnum):
     CAUSE = "cause"
     END = "end"
@@ -108,18 +116,27 @@ class Claim(msgspec.Struct, frozen=True):
 def enter(claim: Claim) -> Claim:
     """Take in a claim as it is entered: unconfirmed, its texts cleaned and bounded.
 
-    Raises ValueError, in a sentence, for a claim without a text or a source.
+    Raises BadClaim for a claim without a text or a source.
     """
     text = {lang: plain(claim.text.get(lang, ""), TEXT_LIMIT_CHARS) for lang in LANGS}
     said = next((one for one in text.values() if one), "")
     sources = tuple(plain(one, SOURCE_LIMIT_CHARS) for one in claim.sources[:SOURCES_LIMIT])
     sources = tuple(dict.fromkeys(one for one in sources if one))
     if not said:
-        raise ValueError("A claim needs its text, in English or French.")
+        raise BadClaim(
+            "A claim needs its text, in English or French.",
+            "Il faut le texte de ce qui se dit, en anglais ou en français.",
+        )
     if not sources:
-        raise ValueError("A claim needs its source: who says it, and where.")
+        raise BadClaim(
+            "A claim needs its source: who says it, and where.",
+            "Il faut la source\u00a0: qui le dit, et où.",
+        )
     if claim.cause and claim.cause not in set(Cause):
-        raise ValueError(f"{claim.cause!r} is no class of causes.")
+        raise BadClaim(
+            f"{claim.cause!r} is no class of causes.",
+            f"{claim.cause!r} n'est pas un type de cause.",
+        )
     entered = msgspec.structs.replace(
         claim,
         text={lang: one or said for lang, one in text.items()},
@@ -137,10 +154,13 @@ def enter(claim: Claim) -> Claim:
 
 
 def decide(claim: Claim, state: State, by: str, reason: str, at: float) -> Claim:
-    """An operator says what has become of it. Raises ValueError without a reason or a name."""
+    """An operator says what has become of it. Raises BadClaim without a reason or a name."""
     reason, by = plain(reason, TEXT_LIMIT_CHARS), plain(by, 100)
     if not reason or not by:
-        raise ValueError("An operator's decision needs the operator's name and a reason.")
+        raise BadClaim(
+            "An operator's decision needs the operator's name and a reason.",
+            "La décision d'un opérateur demande son nom et une raison.",
+        )
     # "Unconfirmed" gives the claim back to the evidence.
     settled = "" if state is State.UNCONFIRMED else by
     decided = msgspec.structs.replace(claim, state=state, settled_by=settled, expired=False)

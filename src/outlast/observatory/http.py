@@ -29,7 +29,7 @@ from starlette.types import Receive, Scope, Send
 from outlast.bus.base import Bus, BusFull, Lost
 from outlast.clock import Clock
 from outlast.nouns import ComponentState, Incident
-from outlast.observatory.acting import Action, BadAction
+from outlast.observatory.acting import Action, BadAction, NotKept
 from outlast.observatory.board import Board
 from outlast.observatory.case_changes import StoredClaim
 from outlast.observatory.claims import Claim
@@ -53,12 +53,17 @@ KEEPALIVE_S = 15.0
 
 
 class Operators(Protocol):
-    """What operators' requests are handed to. Raises BadAction, in words."""
+    """What operators' requests are handed to: each says whether it is stored yet. Raises BadAction
+    and NotKept, in words."""
 
-    async def act(self, incident_id: str, action: Action, by: str) -> Incident: ...
-    async def enter_claim(self, incident_id: str, body: dict[str, Any], by: str) -> Claim: ...
-    async def judge_claim(self, claim_id: str, body: dict[str, Any], by: str) -> Claim: ...
-    async def audit(self, limit: int) -> list[dict[str, Any]]: ...
+    async def act(self, incident_id: str, action: Action, by: str) -> tuple[Incident, bool]: ...
+    async def enter_claim(
+        self, incident_id: str, body: dict[str, Any], by: str
+    ) -> tuple[Claim, bool]: ...
+    async def judge_claim(
+        self, claim_id: str, body: dict[str, Any], by: str
+    ) -> tuple[Claim, bool]: ...
+    async def audit(self, limit: int, before_at: float = 1e11) -> list[dict[str, Any]]: ...
 
 
 class Past(Protocol):
@@ -204,24 +209,25 @@ class ObservatoryApi:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Problem(400, f"The action cannot be read: {error}") from error
         wanted = request.path_params["incident_id"]
-        return _json(await self._operators.act(wanted, action, _by(request)))
+        return _done(await self._operators.act(wanted, action, _by(request)))
 
     async def claim(self, request: Request) -> Response:
         self._authorize(request)
         body = _object(await _body(request))
         wanted = request.path_params["incident_id"]
-        return _json(await self._operators.enter_claim(wanted, body, _by(request)), 201)
+        return _done(await self._operators.enter_claim(wanted, body, _by(request)), 201)
 
     async def judge(self, request: Request) -> Response:
         self._authorize(request)
         body = _object(await _body(request))
         wanted = request.path_params["claim_id"]
-        return _json(await self._operators.judge_claim(wanted, body, _by(request)))
+        return _done(await self._operators.judge_claim(wanted, body, _by(request)))
 
     async def audit(self, request: Request) -> Response:
         self._authorize(request)
         limit = _whole_number(request.query_params.get("limit", "100"), 1, 1000, "limit")
-        return _json({"entries": await self._operators.audit(limit)})
+        before_at = _time(request.query_params.get("before"))
+        return _json({"entries": await self._operators.audit(limit, before_at or 1e11)})
 
     async def events(self, request: Request) -> Response:
         network = self._network(request)
@@ -352,6 +358,8 @@ def _safe(handler: Handler) -> Handler:
             return _json({"error": {"message": str(problem)}}, problem.status, headers)
         except BadAction as problem:
             return _json({"error": {"message": str(problem)}}, 400)
+        except NotKept as problem:
+            return _json({"error": {"message": str(problem)}}, 500)
         except DatabaseUnavailable as problem:
             words = f"This cannot be said now: {problem}"
             return _json({"error": {"message": words}}, 503, {"retry-after": "5"})
@@ -362,6 +370,12 @@ def _safe(handler: Handler) -> Handler:
 def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     more = {"access-control-allow-origin": "*", "cache-control": "no-cache"} | (headers or {})
     return Response(msgspec.json.encode(value), status, headers=more, media_type="application/json")
+
+
+def _done(what: tuple[msgspec.Struct, bool], status: int = 200) -> Response:
+    """What an operator did, and whether it is stored yet."""
+    done, stored = what
+    return _json({**msgspec.to_builtins(done), "stored": stored}, status)
 
 
 async def _body(request: Request) -> bytes:

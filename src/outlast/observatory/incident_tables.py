@@ -246,9 +246,18 @@ def select_snapshot(connection: Connection, name: str) -> Snapshot | None:
     return None if row is None else Snapshot(row.name, row.at, row.body.encode())
 
 
-def select_audit(connection: Connection, limit: int) -> list[AuditEntry]:
-    """The newest first."""
-    newest = select(audit).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
+def select_snapshots(connection: Connection, prefix: str, limit: int) -> list[Snapshot]:
+    """The newest of those whose names begin so, oldest first."""
+    query = select(snapshots).where(snapshots.c.name.startswith(prefix, autoescape=True))
+    newest = query.order_by(snapshots.c.at.desc(), snapshots.c.name.desc()).limit(limit)
+    rows = connection.execute(newest).all()
+    return [Snapshot(row.name, row.at, row.body.encode()) for row in reversed(rows)]
+
+
+def select_audit(connection: Connection, limit: int, before_at: float) -> list[AuditEntry]:
+    """Those before then, the newest first."""
+    query = select(audit).where(audit.c.at < before_at)
+    newest = query.order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
     rows = connection.execute(newest)
     return [AuditEntry(r.id, r.at, r.who, r.what, r.body.encode()) for r in rows]
 

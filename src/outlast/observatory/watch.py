@@ -199,7 +199,9 @@ class Watch:
         if incident is None:
             raise BadAction(
                 "There is no such incident here any more: only open ones and those of the last "
-                "two days can be changed."
+                "two days can be changed.",
+                "Cet incident n'est plus ici\u00a0: seuls ceux qui sont ouverts et ceux des deux "
+                "derniers jours peuvent être modifiés.",
             )
         done = act(incident, action, by, now)
         changed = self._incidents.add(incident_id, done.update, **done.changes)

@@ -22,7 +22,7 @@ from outlast.bus.base import Bus
 from outlast.clock import Clock
 from outlast.nouns import Incident, Observation
 from outlast.observatory import stored
-from outlast.observatory.acting import Action, BadAction
+from outlast.observatory.acting import Action, BadAction, NotKept
 from outlast.observatory.board import Board, FeedState
 from outlast.observatory.case_changes import AuditEntry, Changes, StoredClaim
 from outlast.observatory.case_changes import Snapshot as StoredSnapshot
@@ -202,27 +202,33 @@ class Watcher:
 
     # What operators do ------------------------------------------------------------------------
 
-    async def act(self, incident_id: str, action: Action, by: str) -> Incident:
-        """Raises BadAction, in words."""
+    async def act(self, incident_id: str, action: Action, by: str) -> tuple[Incident, bool]:
+        """Return the incident as it is then, and whether that is stored yet. Raises BadAction and
+        NotKept, in words, as all of these do."""
         self._must_lead()
         now = self._clock.wall()
         async with self._lock:
             said = self._watch.act(incident_id, action, by, now)
             entry = self._entry(by, f"incident.{action.kind}", now, incident_id, action)
-            await self._carry(said, now, (entry,))
-            self._must_lead()
-        return said.incidents[0]
+            return said.incidents[0], await self._done(said, now, entry)
 
-    async def enter_claim(self, incident_id: str, body: dict[str, Any], by: str) -> Claim:
-        """Raises BadAction, in words."""
+    async def enter_claim(
+        self, incident_id: str, body: dict[str, Any], by: str
+    ) -> tuple[Claim, bool]:
         self._must_lead()
         now = self._clock.wall()
         text, sources = body.get("text"), body.get("sources")
         if not isinstance(text, dict) or not isinstance(sources, list):
-            raise BadAction('A claim has "kind", "text" by language, and "sources", a list.')
+            raise BadAction(
+                'A claim has "kind", "text" by language, and "sources", a list.',
+                'Il faut "kind", "text" par langue, et "sources", une liste.',
+            )
         words = {str(lang)[:8]: str(value) for lang, value in list(text.items())[:4]}
         if self._board.incident(incident_id) is None:
-            raise BadAction("There is no such incident among those of the last days.")
+            raise BadAction(
+                "There is no such incident among those of the last days.",
+                "Aucun incident des derniers jours ne porte ce nom.",
+            )
         async with self._lock:
             claim = self._watch.claims.enter(
                 incident_id,
@@ -233,25 +239,28 @@ class Watcher:
                 now,
             )
             entry = self._entry(by, "claim.entered", now, claim.id, body)
-            await self._carry(self._watch.claim(claim), now, (entry,))
-            self._must_lead()
-        return claim
+            return claim, await self._done(self._watch.claim(claim), now, entry)
 
-    async def judge_claim(self, claim_id: str, body: dict[str, Any], by: str) -> Claim:
-        """Raises BadAction, in words."""
+    async def judge_claim(self, claim_id: str, body: dict[str, Any], by: str) -> tuple[Claim, bool]:
         self._must_lead()
         now = self._clock.wall()
         async with self._lock:
             state, reason = str(body.get("state", "")), str(body.get("reason", ""))
             claim = self._watch.claims.judge(claim_id, state, by, reason, now)
             entry = self._entry(by, "claim.judged", now, claim_id, body)
-            await self._carry(self._watch.claim(claim), now, (entry,))
-            self._must_lead()
-        return claim
+            return claim, await self._done(self._watch.claim(claim), now, entry)
 
-    async def audit(self, limit: int) -> list[dict[str, Any]]:
-        """What operators did, newest first. Raises DatabaseUnavailable."""
-        found = await self._casebook.audit(limit)
+    async def _done(self, said: Said, now: float, entry: AuditEntry) -> bool:
+        """Store and tell what an operator did; whether it is stored yet."""
+        written = await self._carry(said, now, (entry,))
+        self._must_lead()
+        if written is Written.REFUSED:
+            raise NotKept
+        return written is Written.STORED
+
+    async def audit(self, limit: int, before_at: float = 1e11) -> list[dict[str, Any]]:
+        """What operators did before then, newest first. Raises DatabaseUnavailable."""
+        found = await self._casebook.audit(limit, before_at)
         return [
             {
                 "at": one.at,
@@ -264,7 +273,10 @@ class Watcher:
 
     def _must_lead(self) -> None:
         if self.role is Role.FOLLOWS:
-            raise BadAction("Another process of this service watches; ask again there.")
+            raise BadAction(
+                "Another process of this service watches; ask again there.",
+                "Un autre processus de ce service observe\u00a0; redemandez là-bas.",
+            )
 
     # Storing and telling ----------------------------------------------------------------------
 
@@ -274,7 +286,7 @@ class Watcher:
         now: float,
         audit: Iterable[AuditEntry] = (),
         snapshots: tuple[StoredSnapshot, ...] = (),
-    ) -> None:
+    ) -> Written:
         """Store, then tell."""
         board = self._board
         for name, reason in said.anew.items():
@@ -292,17 +304,19 @@ class Watcher:
             snapshots=snapshots,
             also=(partial(_enqueue, told),) if told else (),
         )
+        written = Written.STORED
         if changes != Changes():
             written = await self._casebook.commit(changes)
             if written is Written.FENCED:
                 self._give_way()
-                return
+                return written
             state = self._casebook.state
             board.waiting, board.trouble = state.waiting, state.last_error
         self._show(said)
         if told:
             self.wishes.tell()
         self._wish(said)
+        return written
 
     def _show(self, said: Said) -> None:
         board = self._board

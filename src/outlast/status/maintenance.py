@@ -34,12 +34,26 @@ KINDS = ("note", "move", "begin", "complete", "cancel")
 Text = dict[str, str]
 
 
+class Fault(msgspec.Struct, frozen=True):
+    """What is wrong with one field, or with the whole (an empty name), by language."""
+
+    field: str
+    en: str
+    fr: str
+
+    def said(self, lang: str) -> str:
+        words = self.fr if lang == "fr" else self.en
+        colon = "\u00a0:" if lang == "fr" else ":"
+        return f"{self.field}{colon} {words}" if self.field else words
+
+
 class BadMaintenance(Exception):
     """What was asked for cannot be done. `problems`: one sentence for each field at fault."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__(" ".join(problems))
-        self.problems = tuple(problems)
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        self.faults = tuple(faults)
+        self.problems = tuple(one.said("en") for one in faults)
+        super().__init__(" ".join(self.problems))
 
 
 class NewWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -108,6 +122,76 @@ _SAYS: dict[str, Text] = {
 }
 
 
+_NO_COMPONENT = Fault(
+    "components",
+    "name at least one of those that are watched.",
+    "nommez-en au moins un de ceux qui sont observés.",
+)
+_TOO_LATE = Fault(
+    "starts_at",
+    "a window is announced before it begins, or within an hour.",
+    "une maintenance s'annonce avant son début, ou dans l'heure qui suit.",
+)
+_OVER = {
+    "completed": Fault(
+        "",
+        "It is completed already: a note is all that can be added.",
+        "Elle est déjà terminée\u00a0: seule une note peut être ajoutée.",
+    ),
+    "cancelled": Fault(
+        "",
+        "It is cancelled already: a note is all that can be added.",
+        "Elle est déjà annulée\u00a0: seule une note peut être ajoutée.",
+    ),
+}
+_FULL = Fault(
+    "",
+    f"It has {NOTES_LIMIT} notes already: announce a new window.",
+    f"Elle a déjà {NOTES_LIMIT} notes\u00a0: annoncez-en une nouvelle.",
+)
+_BEGUN = Fault("begin", "it has begun already.", "elle a déjà commencé.")
+_NOT_BEGUN = Fault(
+    "complete",
+    "it has not begun; cancel it instead.",
+    "elle n'a pas commencé\u00a0; annulez-la plutôt.",
+)
+_NOT_MOVED = Fault(
+    "move",
+    "give its start or its end, and another time than before.",
+    "donnez son début ou sa fin, et un autre horaire qu'avant.",
+)
+_ONLY_END = Fault(
+    "starts_at",
+    "it has begun; only its end can be moved.",
+    "elle a commencé\u00a0; seule sa fin peut être déplacée.",
+)
+_PAST = Fault(
+    "starts_at",
+    "that is over; begin it if it begins now.",
+    "c'est déjà passé\u00a0; commencez-la si elle commence maintenant.",
+)
+_TOO_MANY = Fault(
+    "",
+    f"{KEPT} windows are to come already: cancel or complete one first.",
+    f"{KEPT} maintenances sont déjà à venir\u00a0: annulez ou terminez-en une d'abord.",
+)
+_TOO_FAR = Fault(
+    "starts_at",
+    "a time, at most a year ahead.",
+    "un horaire, dans un an au plus.",
+)
+_TOO_LONG = Fault(
+    "ends_at",
+    "after its start, by a week at most.",
+    "après son début, d'une semaine au plus.",
+)
+_OVER_BEFORE = Fault(
+    "ends_at",
+    "a window that is over already cannot be announced.",
+    "une maintenance déjà passée ne peut pas être annoncée.",
+)
+
+
 def announce(
     asked: NewWindow, window_id: str, by: str, now: float, known: Collection[str]
 ) -> Maintenance:
@@ -115,19 +199,23 @@ def announce(
 
     Raises BadMaintenance with every problem.
     """
-    problems: list[str] = []
+    problems: list[Fault] = []
     title = _text(asked.title, TITLE_LIMIT, "title", problems, needed=True)
     text = _text(asked.text, TEXT_LIMIT, "text", problems)
     components = tuple(dict.fromkeys(asked.components[: COMPONENTS_LIMIT + 1]))
     if not components:
-        problems.append("components: name at least one, as GET /api/components lists them.")
+        problems.append(_NO_COMPONENT)
     if len(components) > COMPONENTS_LIMIT:
-        problems.append(f"components: at most {COMPONENTS_LIMIT}.")
-    unknown = [name for name in components if name not in known]
-    problems += [f"components: there is no {clean(one, 60)!r} here." for one in unknown[:5]]
+        problems.append(
+            Fault("components", f"at most {COMPONENTS_LIMIT}.", f"{COMPONENTS_LIMIT} au plus.")
+        )
+    for name in [clean(one, 60) for one in components if one not in known][:5]:
+        problems.append(
+            Fault("components", f"there is no {name!r} here.", f"{name!r} n'existe pas ici.")
+        )
     _check_times(asked.starts_at, asked.ends_at, now, problems)
     if asked.starts_at < now - LATE_S:
-        problems.append("starts_at: a window is announced before it begins, or within an hour.")
+        problems.append(_TOO_LATE)
     if problems:
         raise BadMaintenance(problems)
     who = clean(by, 80) or "operator"
@@ -147,13 +235,16 @@ def announce(
 def change(one: Maintenance, asked: WindowChange, by: str, now: float) -> Maintenance:
     """Return the window after what an operator does. Raises BadMaintenance."""
     state = one.state(now)
-    problems: list[str] = []
+    problems: list[Fault] = []
     if asked.kind not in KINDS:
-        raise BadMaintenance([f"kind is one of {', '.join(KINDS)}."])
+        kinds = ", ".join(KINDS)
+        raise BadMaintenance(
+            [Fault("", f"kind is one of {kinds}.", f"kind est l'un de\u00a0: {kinds}.")]
+        )
     if asked.kind != "note" and state in {"completed", "cancelled"}:
-        raise BadMaintenance([f"It is {state} already: a note is all that can be added."])
+        raise BadMaintenance([_OVER[state]])
     if len(one.notes) >= NOTES_LIMIT:
-        raise BadMaintenance([f"It has {NOTES_LIMIT} notes already: announce a new window."])
+        raise BadMaintenance([_FULL])
     text = _text(asked.text, TEXT_LIMIT, "text", problems, needed=asked.kind == "note")
     fields: dict[str, float] = {}
     match asked.kind:
@@ -161,11 +252,11 @@ def change(one: Maintenance, asked: WindowChange, by: str, now: float) -> Mainte
             fields = _moved(one, asked, now, problems)
         case "begin":
             if state != "scheduled":
-                problems.append("begin: it has begun already.")
+                problems.append(_BEGUN)
             fields = {"starts_at": now}
         case "complete":
             if state != "in_progress":
-                problems.append("complete: it has not begun; cancel it instead.")
+                problems.append(_NOT_BEGUN)
             fields = {"ends_at": now}
         case "cancel":
             fields = {"cancelled_at": now}
@@ -177,16 +268,16 @@ def change(one: Maintenance, asked: WindowChange, by: str, now: float) -> Mainte
 
 
 def _moved(
-    one: Maintenance, asked: WindowChange, now: float, problems: list[str]
+    one: Maintenance, asked: WindowChange, now: float, problems: list[Fault]
 ) -> dict[str, float]:
     starts_at = one.starts_at if asked.starts_at is None else asked.starts_at
     ends_at = one.ends_at if asked.ends_at is None else asked.ends_at
     if (starts_at, ends_at) == (one.starts_at, one.ends_at):
-        problems.append("move: give starts_at or ends_at, and another time than before.")
+        problems.append(_NOT_MOVED)
     if starts_at != one.starts_at and one.state(now) == "in_progress":
-        problems.append("starts_at: it has begun; only its end can be moved.")
+        problems.append(_ONLY_END)
     elif starts_at != one.starts_at and starts_at < now:
-        problems.append("starts_at: that is over; `begin` it if it begins now.")
+        problems.append(_PAST)
     _check_times(starts_at, ends_at, now, problems)
     return {"starts_at": starts_at, "ends_at": ends_at}
 
@@ -220,7 +311,7 @@ def put(kept: Sequence[Maintenance], one: Maintenance, now: float) -> tuple[Main
     surplus = len(others) + 1 - KEPT
     over = sorted((other for other in others if other.over_at <= now), key=lambda o: o.over_at)
     if surplus > len(over):
-        raise BadMaintenance([f"{KEPT} windows are to come already: cancel or complete one first."])
+        raise BadMaintenance([_TOO_MANY])
     forgotten = {other.id for other in over[: max(0, surplus)]}
     found = [*(other for other in others if other.id not in forgotten), one]
     return tuple(sorted(found, key=lambda other: (other.starts_at, other.id)))
@@ -235,26 +326,38 @@ def read(body: bytes) -> tuple[Maintenance, ...]:
     return msgspec.json.decode(body, type=tuple[Maintenance, ...])
 
 
-def _check_times(starts_at: float, ends_at: float, now: float, problems: list[str]) -> None:
+def _check_times(starts_at: float, ends_at: float, now: float, problems: list[Fault]) -> None:
     # A comparison with a time that is no number is false: it is asked for what may be.
     if not 0 < starts_at <= now + FARTHEST_S:
-        problems.append("starts_at: seconds since 1970, at most a year ahead.")
+        problems.append(_TOO_FAR)
     elif not starts_at < ends_at <= starts_at + LONGEST_S:
-        problems.append("ends_at: after starts_at, by a week at most.")
+        problems.append(_TOO_LONG)
     elif not ends_at > now:
-        problems.append("ends_at: a window that is over already cannot be announced.")
+        problems.append(_OVER_BEFORE)
 
 
 def _text(
-    given: Mapping[str, str], limit: int, field: str, problems: list[str], *, needed: bool = False
+    given: Mapping[str, str], limit: int, field: str, problems: list[Fault], *, needed: bool = False
 ) -> Text:
     """Both languages, each cleaned; what was said in one alone stands for both."""
     if unknown := sorted(set(given) - set(LANGS)):
-        problems.append(f"{field}: {clean(unknown[0], 20)!r} is no language here; use en and fr.")
-    too_long = [lang for lang, words in given.items() if len(words) > limit]
-    problems += [f"{field}.{clean(lang, 20)}: at most {limit} signs." for lang in too_long]
+        name = clean(unknown[0], 20)
+        problems.append(
+            Fault(
+                field,
+                f"{name!r} is no language here; use en and fr.",
+                f"{name!r} n'est pas une langue d'ici\u00a0; utilisez en et fr.",
+            )
+        )
+    too_long = [clean(lang, 20) for lang, words in given.items() if len(words) > limit]
+    problems += [
+        Fault(f"{field}.{lang}", f"at most {limit} signs.", f"{limit} signes au plus.")
+        for lang in too_long
+    ]
     said = {lang: clean(given[lang], limit) for lang in LANGS if given.get(lang, "").strip()}
     first = next((words for words in said.values() if words), "")
     if needed and not first:
-        problems.append(f"{field}: say it in `en` or `fr`.")
+        problems.append(
+            Fault(field, "say it in English or French.", "dites-le en anglais ou en français.")
+        )
     return {lang: said.get(lang) or first for lang in LANGS}

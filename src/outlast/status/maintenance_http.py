@@ -16,11 +16,11 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Collection
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import msgspec
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -31,9 +31,9 @@ from outlast.observatory.casebook import Written
 from outlast.observatory.operators import OperatorToken
 from outlast.observatory.words import LANGS
 from outlast.status import maintenance
+from outlast.status.asking import Problem, answer, asked, refusal, who
 from outlast.status.drafting import draft, post_mortem
 from outlast.status.maintenance import BadMaintenance, Maintenance, NewWindow, WindowChange
-from outlast.status.stamps import clean
 from outlast.status.view import Window
 from outlast.store.database import DatabaseUnavailable
 from outlast.store.migrations import SchemaTooNew
@@ -42,7 +42,6 @@ log = structlog.get_logger(__name__)
 
 BODY_LIMIT_BYTES = 32 * 1024
 REFRESH_S = 30.0
-T = TypeVar("T")
 
 
 class Cases(Protocol):
@@ -50,12 +49,6 @@ class Cases(Protocol):
 
     async def snapshot(self, name: str) -> Snapshot | None: ...
     async def commit(self, changes: Changes) -> Written: ...
-
-
-class _Problem(Exception):
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class MaintenanceApi:
@@ -106,46 +99,72 @@ class MaintenanceApi:
         async with self._changing:
             await self._read()
 
+    def kept(self) -> tuple[Maintenance, ...]:
+        """Every window with its notes, by its start."""
+        return self._kept
+
+    def find(self, window_id: str) -> Maintenance:
+        """Raises Problem."""
+        found = next((one for one in self._kept if one.id == window_id), None)
+        if found is None:
+            raise Problem(
+                404,
+                "There is no such window. GET /api/maintenance lists them.",
+                "Cette maintenance n'existe pas. GET /api/maintenance les liste.",
+            )
+        return found
+
+    def would_announce(self, wanted: NewWindow, by: str) -> Maintenance:
+        """What `put_new` would announce now, and announce nothing. Raises BadMaintenance."""
+        window_id = f"win_{secrets.token_hex(8)}"
+        return maintenance.announce(wanted, window_id, by, self._clock.wall(), self._known())
+
+    def would_change(self, window_id: str, wanted: WindowChange, by: str) -> Maintenance:
+        """What `put_change` would make of it now. Raises BadMaintenance and Problem."""
+        return maintenance.change(self.find(window_id), wanted, by, self._clock.wall())
+
+    async def put_new(self, wanted: NewWindow, by: str) -> tuple[Maintenance, bool]:
+        """Announce one; whether it is stored yet. Raises BadMaintenance and Problem."""
+        async with self._changing:
+            await self._read()
+            return await self._put(self.would_announce(wanted, by), by, "announced")
+
+    async def put_change(
+        self, window_id: str, wanted: WindowChange, by: str
+    ) -> tuple[Maintenance, bool]:
+        """Change one; whether it is stored yet. Raises BadMaintenance and Problem."""
+        async with self._changing:
+            await self._read()
+            return await self._put(self.would_change(window_id, wanted, by), by, wanted.kind)
+
     async def list(self, _: Request) -> Response:
-        return _json({"at": self._clock.wall(), "windows": self._kept})
+        return answer({"at": self._clock.wall(), "windows": self._kept})
 
     async def announce(self, request: Request) -> Response:
-        by = self._who(request)
-        asked = await _asked(request, NewWindow)
-        async with self._changing:
-            await self._read()
-            window_id = f"win_{secrets.token_hex(8)}"
-            now = self._clock.wall()
-            made = maintenance.announce(asked, window_id, by, now, self._known())
-            return await self._put(made, by, "announced", 201)
+        by = who(request, self._operator)
+        wanted = await asked(request, NewWindow, BODY_LIMIT_BYTES)
+        made, stored = await self.put_new(wanted, by)
+        return answer({"window": made, "stored": stored}, 201)
 
     async def change(self, request: Request) -> Response:
-        by = self._who(request)
-        asked = await _asked(request, WindowChange)
-        wanted = request.path_params["window_id"]
-        async with self._changing:
-            await self._read()
-            found = next((one for one in self._kept if one.id == wanted), None)
-            if found is None:
-                raise _Problem(404, "There is no such window. GET /api/maintenance lists them.")
-            made = maintenance.change(found, asked, by, self._clock.wall())
-            return await self._put(made, by, asked.kind, 200)
+        by = who(request, self._operator)
+        wanted = await asked(request, WindowChange, BODY_LIMIT_BYTES)
+        made, stored = await self.put_change(request.path_params["window_id"], wanted, by)
+        return answer({"window": made, "stored": stored})
 
     async def draft(self, request: Request) -> Response:
-        self._who(request)
+        who(request, self._operator)
         found = self._find(request.path_params["incident_id"])
         if found is None:
-            raise _Problem(
-                404, "There is no such incident on the board: drafts are for fresh ones."
-            )
-        return _json(
+            raise Problem(404, "There is no such incident on the board: drafts are for fresh ones.")
+        return answer(
             {
                 "update": {lang: draft(found, lang) for lang in LANGS},
                 "post_mortem": {lang: post_mortem(found, lang) for lang in LANGS},
             }
         )
 
-    async def _put(self, made: Maintenance, by: str, what: str, status: int) -> Response:
+    async def _put(self, made: Maintenance, by: str, what: str) -> tuple[Maintenance, bool]:
         now = self._clock.wall()
         kept = maintenance.put(self._kept, made, now)
         # Another replica's clock may be ahead: what is written last must be the newest.
@@ -161,10 +180,14 @@ class MaintenanceApi:
         changes = Changes(snapshots=(snapshot,), audit=(entry,), fenced=False)
         written = await self._cases.commit(changes)
         if written is Written.REFUSED:
-            raise _Problem(500, "The database refuses this. Nothing is changed; the log says why.")
+            raise Problem(
+                500,
+                "The database refuses this. Nothing is changed; the log says why.",
+                "La base de données le refuse. Rien n'est changé\u00a0; le journal dit pourquoi.",
+            )
         self._kept, self._kept_at = kept, at
         self.version += 1
-        return _json({"window": made, "stored": written is Written.STORED}, status)
+        return made, written is Written.STORED
 
     async def _read(self) -> None:
         try:
@@ -184,44 +207,15 @@ class MaintenanceApi:
             self._kept = kept
             self.version += 1
 
-    def _who(self, request: Request) -> str:
-        """The operator's name. Default deny: without the token nobody is one."""
-        if not self._operator.admits(request.headers.get("authorization", "")):
-            raise _Problem(
-                401, "This is for operators: send their token as `authorization: Bearer …`."
-            )
-        return clean(request.headers.get("outlast-operator", ""), 80) or "operator"
-
     def _safe(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def answered(request: Request) -> Response:
             try:
                 response: Response = await handler(request)
-            except _Problem as problem:
-                headers = {"www-authenticate": "Bearer"} if problem.status == 401 else {}
-                return _json({"error": {"message": str(problem)}}, problem.status, headers)
+            except Problem as problem:
+                return refusal(problem)
             except BadMaintenance as problem:
                 error = {"message": str(problem), "problems": problem.problems}
-                return _json({"error": error}, 400)
+                return answer({"error": error}, 400)
             return response
 
         return answered
-
-
-async def _asked(request: Request, kind: type[T]) -> T:
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT_BYTES:
-                raise _Problem(413, f"The body is longer than {BODY_LIMIT_BYTES} bytes.")
-    except ClientDisconnect as error:
-        raise _Problem(400, "The body ended too early.") from error
-    try:
-        return msgspec.json.decode(bytes(body), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise _Problem(400, f"The body cannot be read: {str(error)[:300]}") from error
-
-
-def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    more = {"access-control-allow-origin": "*", "cache-control": "no-cache"} | (headers or {})
-    return Response(msgspec.json.encode(value), status, headers=more, media_type="application/json")

@@ -71,8 +71,10 @@ REFUSED = [
     ("action", "words"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED]
 )
 def test_what_is_refused(action: Action, words: str) -> None:
-    with pytest.raises(BadAction, match=words):
+    with pytest.raises(BadAction, match=words) as caught:
         act(incident(), action, "ana", NOW)
+    assert caught.value.words["en"] == str(caught.value)
+    assert caught.value.words["fr"] != caught.value.words["en"]
 
 
 def test_what_is_over_is_not_resolved_again() -> None:
