@@ -1,4 +1,4 @@
-"""The plain case without the machinery says the same as the exchange, whatever happens."""
+"""What is plain at a glance is what the exchange makes of it, to the last word of the receipt."""
 
 from __future__ import annotations
 
@@ -9,22 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.config import TimeoutSettings
+from outlast.gateway.asked import Prepared
 from outlast.gateway.events import (
-    AttemptBroke,
     BodyEnded,
     BytesReceived,
-    ClientGone,
     Command,
-    Event,
     HeadReceived,
-    Interrupted,
     OpenAttempt,
-    TimerFired,
+    SendReply,
+    Settle,
 )
 from outlast.gateway.exchange import Exchange
-from outlast.gateway.express import BODY_LIMIT_BYTES, Express, fits
-from outlast.nouns import Format, Kind
-from outlast.outcome import Fault
+from outlast.gateway.express import BODY_LIMIT_BYTES, Case, fits, glance, recorded
+from outlast.nouns import Degraded, Format, Kind
 from tests.gateway.exchanges import JSON_TYPE, candidate, exchange
 
 CHAT: dict[str, Any] = {
@@ -55,14 +53,6 @@ MESSAGE: dict[str, Any] = {
 PLAIN = {Format.OPENAI_CHAT: CHAT, Format.ANTHROPIC: MESSAGE}
 KINDS = {Format.OPENAI_CHAT: Kind.OPENAI_CHAT, Format.ANTHROPIC: Kind.ANTHROPIC}
 HEADERS = JSON_TYPE | {"x-request-id": "r1", "x-ratelimit-remaining-requests": "7", "server": "x"}
-
-ENDS: list[Event] = [
-    AttemptBroke(0, Fault("reset"), 2.5),
-    ClientGone(2.5),
-    Interrupted(2.5),
-    TimerFired("watch", 400.0),
-    TimerFired("deadline", 700.0),
-]
 
 odd: st.SearchStrategy[Any] = st.one_of(
     st.none(),
@@ -152,24 +142,6 @@ def _encodes(answer: Any) -> bool:
     return True
 
 
-@st.composite
-def stories(draw: st.DrawFn) -> tuple[Format, list[Event]]:
-    """What may happen to one request: mostly an answer, cut anywhere, and then some end."""
-    form = draw(st.sampled_from(list(PLAIN)))
-    status = draw(st.sampled_from([200, 200, 200, 201, 204, 302, 400, 401, 429, 500, 529]))
-    kind = draw(st.sampled_from([HEADERS, HEADERS, {}, {"content-type": "text/html"}]))
-    body = draw(bodies(form))
-    events: list[Event] = [HeadReceived(0, status, kind, 1.5)]
-    cuts = sorted(draw(st.lists(st.integers(0, len(body)), max_size=3)))
-    for start, end in zip([0, *cuts], [*cuts, len(body)], strict=True):
-        events.append(BytesReceived(0, body[start:end], 2.0))
-    events.append(BodyEnded(0, 3.0))
-    if draw(st.booleans()):
-        at = draw(st.integers(0, len(events)))
-        events[at:] = [draw(st.sampled_from(ENDS))]
-    return form, events
-
-
 def told(commands: list[Command]) -> list[object]:
     """Commands as they can be compared: two calls have readers of their own."""
     return [
@@ -185,46 +157,76 @@ def machine(form: Format) -> Exchange:
     )
 
 
-def express(form: Format) -> Express:
-    base = machine(form)
-    return Express(base._plan, base._prepare, lambda: machine(form))
+def ended(form: Format, body: bytes) -> list[Command]:
+    """What the exchange makes of an answer."""
+    long_way = machine(form)
+    long_way.start(1.0)
+    long_way.handle(HeadReceived(0, 200, HEADERS, 1.5))
+    long_way.handle(BytesReceived(0, body, 2.0))
+    return long_way.handle(BodyEnded(0, 3.0))
+
+
+def agrees(form: Format, body: bytes) -> bool:
+    """Whether an answer is plain; raises AssertionError where the exchange says something else."""
+    found = glance(form, body)
+    if found is None:
+        return False
+    plan = machine(form)._plan
+    asked, prepared = plan.asked, prepared_by(form)
+    case = Case(plan, prepared, Degraded.NONE, ())
+    observe, receipt = recorded(case, asked.id, asked.at, 2.0, found, "r1")
+    commands = ended(form, body)
+    assert commands[:2] == [observe, Settle(receipt)]
+    reply = commands[2]
+    assert isinstance(reply, SendReply)
+    assert (reply.reply.status, reply.reply.body) == (200, body)
+    assert reply.reply.headers["outlast-model"] == receipt.attempts[0].model
+    return True
+
+
+def prepared_by(form: Format) -> Prepared:
+    opened = [one for one in machine(form).start(1.0) if isinstance(one, OpenAttempt)]
+    return opened[0].prepared
 
 
 @settings(max_examples=1500, deadline=None)
-@given(stories())
-def test_both_give_the_same_commands_at_the_same_moments(story: tuple[Format, list[Event]]) -> None:
-    form, events = story
-    long_way, short_way = machine(form), express(form)
-    assert told(long_way.start(1.0)) == told(short_way.start(1.0))
-    for event in events:
-        assert told(long_way.handle(event)) == told(short_way.handle(event))
+@given(st.sampled_from(list(PLAIN)).flatmap(lambda form: st.tuples(st.just(form), bodies(form))))
+def test_what_is_found_at_a_glance_is_what_the_exchange_reads(case: tuple[Format, bytes]) -> None:
+    agrees(*case)
 
 
 @pytest.mark.parametrize("form", PLAIN)
-def test_a_plain_answer_needs_no_machinery(form: Format) -> None:
-    def never() -> Exchange:
-        raise AssertionError("the exchange was built")
-
-    base = machine(form)
-    short_way = Express(base._plan, base._prepare, never)
-    short_way.start(1.0)
-    short_way.handle(HeadReceived(0, 200, HEADERS, 1.5))
-    short_way.handle(BytesReceived(0, msgspec.json.encode(PLAIN[form]), 2.0))
-    assert len(short_way.handle(BodyEnded(0, 3.0))) == 3
+def test_a_plain_answer_is_found_at_a_glance(form: Format) -> None:
+    assert agrees(form, msgspec.json.encode(PLAIN[form]))
 
 
-def test_a_large_answer_is_not_held_here() -> None:
-    short_way, long_way = express(Format.OPENAI_CHAT), machine(Format.OPENAI_CHAT)
-    events: list[Event] = [HeadReceived(0, 200, HEADERS, 1.5)]
-    events += [BytesReceived(0, b" " * (BODY_LIMIT_BYTES // 2), 2.0) for _ in range(5)]
-    events += [BytesReceived(0, msgspec.json.encode(CHAT), 2.5), BodyEnded(0, 3.0)]
-    short_way.start(1.0)
-    long_way.start(1.0)
-    for event in events:
-        assert told(long_way.handle(event)) == told(short_way.handle(event))
-    assert sum(len(e.data) for e in short_way._heard if isinstance(e, BytesReceived)) < (
-        2 * BODY_LIMIT_BYTES
-    )
+USAGES: list[dict[str, Any]] = [
+    {"prompt_tokens_details": {"cached_tokens": 4, "cache_write_tokens": 3}},
+    {"prompt_tokens_details": {"cached_tokens": 40, "cache_write_tokens": 3}},
+    {"prompt_tokens_details": None, "prompt_cache_hit_tokens": 5},
+    {"prompt_tokens_details": {"cached_tokens": 0}, "prompt_cache_hit_tokens": 5},
+    {"completion_tokens_details": {"reasoning_tokens": 2}},
+    {"completion_tokens_details": None},
+]
+
+
+@pytest.mark.parametrize("more", USAGES)
+def test_tokens_are_counted_as_the_exchange_counts_them(more: dict[str, Any]) -> None:
+    usage = CHAT["usage"] | more
+    assert agrees(Format.OPENAI_CHAT, msgspec.json.encode(CHAT | {"usage": usage}))
+
+
+@pytest.mark.parametrize(
+    "rubbish", [b'"\xff"', b"1e999", b'"\\ud800"', b"-", b"[[[[", b'{"a": 01}', b"nul"]
+)
+def test_rubbish_where_nobody_looks_is_no_plain_answer(rubbish: bytes) -> None:
+    body = msgspec.json.encode(CHAT)[:-1] + b', "x": %b}' % rubbish
+    assert glance(Format.OPENAI_CHAT, body) is None
+
+
+def test_a_large_answer_goes_the_long_way() -> None:
+    body = msgspec.json.encode(CHAT)
+    assert glance(Format.OPENAI_CHAT, body + b" " * BODY_LIMIT_BYTES) is None
 
 
 @pytest.mark.parametrize(
@@ -243,13 +245,17 @@ def test_what_is_not_plain_from_the_start_does_not_fit(why: str, changes: dict[s
     assert not fits(exchange("a", **({"stream": False} | changes))._plan, chat=True), why
 
 
+@pytest.mark.parametrize("timeouts", [TimeoutSettings(deadline_s=4), TimeoutSettings(whole_s=4)])
+def test_who_has_little_time_is_not_plain(timeouts: TimeoutSettings) -> None:
+    assert not fits(exchange("a", stream=False, timeouts=timeouts)._plan, chat=True)
+
+
 @pytest.mark.parametrize("empty", [[], {}, 0, False])
 @pytest.mark.parametrize("name", ["refusal", "tool_calls", "reasoning", "audio"])
-def test_an_empty_value_of_another_type_is_judged_the_long_way(name: str, empty: object) -> None:
-    short_way, long_way = express(Format.OPENAI_CHAT), machine(Format.OPENAI_CHAT)
-    body = msgspec.json.encode(changed(CHAT, ("choices", 0, "message", name), empty))
-    events: list[Event] = [HeadReceived(0, 200, HEADERS, 1.5), BytesReceived(0, body, 2.0)]
-    short_way.start(1.0)
-    long_way.start(1.0)
-    for event in [*events, BodyEnded(0, 3.0)]:
-        assert told(long_way.handle(event)) == told(short_way.handle(event))
+def test_an_empty_value_of_another_type_is_judged_as_the_exchange_does(
+    name: str, empty: object
+) -> None:
+    agrees(
+        Format.OPENAI_CHAT,
+        msgspec.json.encode(changed(CHAT, ("choices", 0, "message", name), empty)),
+    )

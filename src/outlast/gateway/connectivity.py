@@ -41,6 +41,11 @@ class Connectivity:
             self._ours_at = None
         return self.offline(now) and not before
 
+    @property
+    def calm(self) -> bool:
+        """Whether nothing speaks against the network, not even what was long ago."""
+        return self._ours_at is None and not self._unreached
+
     def offline(self, now: float) -> bool:
         """Return whether two unrelated providers, or our own network stack, failed just now."""
         if self._ours_at is not None and now - self._ours_at < WINDOW_S:

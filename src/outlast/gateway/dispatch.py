@@ -15,6 +15,7 @@ from outlast.clock import Clock
 from outlast.gateway.asked import Prepared
 from outlast.gateway.limits import InFlight
 from outlast.gateway.relay.call import LINGER_S, Listener
+from outlast.gateway.relay.heads import Pairs
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.run import Holding
 from outlast.gateway.state import GatewayState
@@ -71,6 +72,11 @@ class Dispatch:
         if isinstance(self._network, Relay):
             return self._network.send(prepared, listener)
         return Awaited(self._network, prepared, listener)
+
+    @property
+    def relay(self) -> Relay | None:
+        """The network's transport, where it can call back."""
+        return self._network if isinstance(self._network, Relay) else None
 
     async def warm(self, candidate: Candidate) -> None:
         if candidate.kind is not Kind.LOCAL:
@@ -131,9 +137,9 @@ class _CountedCall:
     def received(self, data: bytes) -> None:
         self._listener.received(data)
 
-    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def answered(self, status: int, pairs: Pairs, body: bytes) -> None:
         self._leave()
-        self._listener.answered(status, headers, body)
+        self._listener.answered(status, pairs, body)
 
     def ended(self) -> None:
         self._leave()

@@ -41,6 +41,12 @@ class Mended(msgspec.Struct, frozen=True):
     dropped: tuple[str, ...] = ()
 
 
+def untouched(form: Format, body: bytes) -> bool:
+    """Whether there is nothing to look at in a body: `mended` returns it as it came."""
+    marks = _MARKS.get(form)
+    return not may_hold_notice(body) and (marks is None or marks.search(body) is None)
+
+
 def mended(
     form: Format,
     body: bytes,

@@ -18,13 +18,12 @@ from starlette.types import Receive, Scope, Send
 from outlast.accounts.keys import BadKey, Key
 from outlast.accounts.keys import parse as parse_key
 from outlast.clock import Clock
-from outlast.config import RouteSettings
+from outlast.config import RouteSettings, Settings
 from outlast.gateway import verdicts
 from outlast.gateway.asked import Asked, Plan, Reply
 from outlast.gateway.client import AsgiClient, Disconnected, ReadTimeout, TooLarge
 from outlast.gateway.events import Observe
 from outlast.gateway.exchange import Exchange
-from outlast.gateway.express import Express, Machine, fits
 from outlast.gateway.metrics import Metrics
 from outlast.gateway.prepare import LocalPrepare, Preparer, account_of
 from outlast.gateway.pump import Client, Pump
@@ -158,7 +157,7 @@ class Gateway:
             at=self._clock.wall(),
             key_id=key.id,
             allow=self._allow(surface, headers, key),
-            notice=_notice(headers, body, key.notice or route.notice),
+            notice=notice_of(headers, body, key.notice or route.notice),
         )
         return asked, route
 
@@ -248,30 +247,26 @@ class Gateway:
         await pump.run()
         return speaker.transcript
 
-    def exchange(self, surface: Surface, asked: Asked, plan: Plan) -> tuple[Exchange, Speaker]:
-        """Return the decider of one request, and what it speaks with."""
-        return self._machine(surface, plan, self._preparer(surface, asked))
-
-    def machine(self, surface: Surface, asked: Asked, plan: Plan) -> Machine:
-        """As `exchange`, for who needs not know what was said: plain requests cost less."""
-        preparer = self._preparer(surface, asked)
-        if not fits(plan, chat=surface.translates):
-            return self._machine(surface, plan, preparer)[0]
-        return Express(plan, preparer, lambda: self._machine(surface, plan, preparer)[0])
-
-    def _machine(
-        self, surface: Surface, plan: Plan, preparer: Preparer
+    def exchange(
+        self, surface: Surface, asked: Asked, plan: Plan, settings: Settings | None = None
     ) -> tuple[Exchange, Speaker]:
-        state, asked = self.state, plan.asked
+        """Return the decider of one request, and what it speaks with.
+
+        `settings`: those that the plan is of, where they may be others by now.
+        """
+        state, preparer = self.state, self.preparer(surface, asked, settings)
         codec = surface.codecs[asked.format]
         speaker = Speaker(codec, preparer.writer_request, int(asked.at))
-        machine = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
-        return machine, speaker
+        exchange = Exchange(plan, preparer, surface.codecs, speaker, state.budget, state.gaps)
+        return exchange, speaker
 
-    def _preparer(self, surface: Surface, asked: Asked) -> Preparer:
+    def preparer(
+        self, surface: Surface, asked: Asked, settings: Settings | None = None
+    ) -> Preparer:
+        """Return what makes the calls of one request."""
         return Preparer(
             asked,
-            self.state.settings,
+            settings or self.state.settings,
             surface.codecs,
             self._local,
             lambda account: self.signatures.foreign_to(account, asked.at),
@@ -280,7 +275,7 @@ class Gateway:
     def estimate(self, surface: Surface, asked: Asked) -> Reply:
         """A count that nobody but us can make: near, and said to be an estimate. Raises Refused."""
         try:
-            tokens = estimate_request(self._preparer(surface, asked).estimable())
+            tokens = estimate_request(self.preparer(surface, asked).estimable())
         except BadRequest as bad:
             raise Refused(ApiError(400, str(bad), param=bad.field)) from bad
         headers = {
@@ -349,7 +344,7 @@ def _only_native(plan: Plan, surface: Surface) -> Plan:
     return msgspec.structs.replace(plan, candidates=candidates)
 
 
-def _notice(headers: dict[str, str], body: bytes, usual: str) -> str:
+def notice_of(headers: dict[str, str], body: bytes, usual: str) -> str:
     """Return the language of visible notices; never between tools.
 
     The header `outlast-notice` (`en`, `fr`, `off`) wins over the key's, and that over the

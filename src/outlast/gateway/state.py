@@ -104,6 +104,21 @@ class GatewayState:
             prompt_tokens=prompt_tokens,
         )
 
+    def listed(self, route: RouteSettings, asked: Asked) -> tuple[Candidate, ...]:
+        """Return who is asked, in this order, while `smooth`; nobody where chance decides too."""
+        menu = self._menu(route, asked.model, asked.allow)
+        return () if menu.mixed else menu.permitted
+
+    def smooth(self, names: Sequence[str]) -> bool:
+        """Whether nothing speaks against any of these candidates, or the network."""
+        if not self.hearing.quiet or not self.connectivity.calm:
+            return False
+        for name in names:
+            breaker = self._breakers.get(name)
+            if breaker is not None and not breaker.calm:
+                return False
+        return True
+
     def _menu(self, route: RouteSettings, model: str, allow: Allow) -> _Menu:
         key = (route.model, model, allow)
         menu = self._menus.get(key)

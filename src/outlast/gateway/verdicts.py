@@ -25,7 +25,12 @@ _PASSED = (
 
 def passed_headers(headers: dict[str, str]) -> dict[str, str]:
     """Return the upstream's response headers that a client of the same format should see."""
-    return {name: value for name, value in headers.items() if name.startswith(_PASSED)}
+    return {name: value for name, value in headers.items() if passes(name)}
+
+
+def passes(name: str) -> bool:
+    """Whether this response header (in lower case) is one of them."""
+    return name.startswith(_PASSED)
 
 
 def passed(status: int, theirs: dict[str, str], body: bytes, ours: dict[str, str]) -> Reply:

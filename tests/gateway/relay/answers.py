@@ -11,6 +11,7 @@ import h11
 import msgspec
 
 from outlast.gateway.relay.call import Call, Connection, Origin
+from outlast.gateway.relay.heads import Pairs, response_headers
 from outlast.gateway.relay.outbound import Relay
 from outlast.outcome import Fault
 from tests.gateway.relay.requests import TOKENS, chunked
@@ -48,8 +49,8 @@ class Hearing:
         assert data
         self.body += data
 
-    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.headed(status, headers)
+    def answered(self, status: int, pairs: Pairs, body: bytes) -> None:
+        self.headed(status, response_headers(pairs))
         self.received(body)
         self.ended()
 

@@ -35,8 +35,8 @@ class Listener(Protocol):
 
     def headed(self, status: int, headers: dict[str, str]) -> None: ...
     def received(self, data: bytes) -> None: ...
-    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """Head, body and end, where one read brought them all."""
+    def answered(self, status: int, pairs: heads.Pairs, body: bytes) -> None:
+        """Head, body and end, where one read brought them all; the headers as they came."""
 
     def ended(self) -> None: ...
     def failed(self, fault: Fault) -> None: ...
@@ -236,11 +236,11 @@ class Connection(asyncio.Protocol):
             self._told = True
             pieces, self._pieces = self._pieces, []
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            headers = heads.response_headers(self._pairs)
+            pairs = self._pairs
             self._finish(call)
             call.listener = None
             call.leave()
-            listener.answered(self._status, headers, body)
+            listener.answered(self._status, pairs, body)
             return
         if not self._told:
             self._told = True

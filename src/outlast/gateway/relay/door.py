@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import structlog
 
 from outlast.accounts.keys import Key
 from outlast.clock import Clock
+from outlast.gateway.dispatch import Dispatch
+from outlast.gateway.exchange import Exchange
 from outlast.gateway.http import (
     Gateway,
     Refused,
@@ -20,8 +23,9 @@ from outlast.gateway.http import (
     unknown_key,
 )
 from outlast.gateway.limits import InFlight
+from outlast.gateway.relay.lane import Lane
 from outlast.gateway.relay.request import Request
-from outlast.gateway.relay.run import Alarms, Calling, Run
+from outlast.gateway.relay.run import Alarms, Run
 from outlast.wire.codec import ApiError
 
 _log = structlog.get_logger(__name__)
@@ -30,12 +34,14 @@ _log = structlog.get_logger(__name__)
 class Entrance:
     """The gateway's door for the relay's connections (see inbound.Door)."""
 
-    def __init__(self, gateway: Gateway, roster: Roster, calling: Calling, clock: Clock) -> None:
+    def __init__(self, gateway: Gateway, roster: Roster, calling: Dispatch, clock: Clock) -> None:
         self._gateway = gateway
         self._roster = roster
         self._calling = calling
         self._clock = clock
         self._alarms: Alarms | None = None
+        relay = calling.relay
+        self._lane = Lane(gateway, relay, clock, self._run) if relay is not None else None
 
     @property
     def body_read_s(self) -> float:
@@ -72,7 +78,8 @@ class Entrance:
 
     def serve(self, request: Request, key: Key, body: bytes) -> None:
         try:
-            self._serve(request, key, body)
+            if self._lane is None or not self._lane.take(request, key, body):
+                self._serve(request, key, body)
         except Refused as refused:
             self._refuse(request, refused)
         except Exception:  # our own fault: the client must not wait for ever
@@ -106,39 +113,41 @@ class Entrance:
         except Refused as refused:
             request.reply(gateway.refusal(surface, refused, request_id))
             return
-        metrics = gateway.metrics
-        metrics.under_way += 1
-
-        def done() -> None:
-            load.leave()
-            metrics.under_way -= 1
-
+        gateway.metrics.under_way += 1
         try:
             plan = gateway.plan(surface, asked, route)
             if plan is None:
                 request.reply(gateway.estimate(surface, asked))
-                done()
+                self._done(load)
                 return
-            machine = gateway.machine(surface, asked, plan)
+            if self._lane is not None:
+                self._lane.learn(request, key, asked, route, plan)
+            exchange, _ = gateway.exchange(surface, asked, plan)
         except Refused as refused:
-            done()
+            self._done(load)
             request.reply(gateway.refusal(surface, refused, request_id))
             return
         except BaseException:
-            done()
+            self._done(load)
             raise
-        run = Run(
-            machine,
+        run = request.running = self._run(request, exchange, load)
+        run.start()
+
+    def _run(self, request: Request, exchange: Exchange, load: InFlight) -> Run:
+        return Run(
+            exchange,
             self._calling,
             request,
             self._clock,
             self._alarms_of(),
-            on_observe=gateway.observe,
-            on_settle=gateway.settle,
-            on_done=done,
+            on_observe=self._gateway.observe,
+            on_settle=self._gateway.settle,
+            on_done=partial(self._done, load),
         )
-        request.running = run
-        run.start()
+
+    def _done(self, load: InFlight) -> None:
+        load.leave()
+        self._gateway.metrics.under_way -= 1
 
 
 def _busy(load: InFlight) -> Refused:

@@ -31,7 +31,40 @@ _log = structlog.get_logger(__name__)
 PIPELINED_MAX = 8
 """Requests that may wait behind one whose answer is not finished; nobody pipelines POST."""
 TICK_S = 1.0
+KNOWN_MAX_BYTES = 8 << 10
+DIGITS_MAX = 12
+_LENGTH = b"\r\ncontent-length:"
 _SURFACES = {path.encode(): surface for path, surface in SURFACES.items()}
+
+
+class Known:
+    """A head that was understood before: the same bytes mean the same, whatever the body's length
+    between them."""
+
+    __slots__ = ("after", "before", "request")
+
+    def __init__(self, before: bytes, after: bytes, request: Request) -> None:
+        self.before = before
+        self.after = after
+        self.request = request
+
+
+def known(data: bytes, cycle: object) -> Known | None:
+    """Return what is to be known of the head that one read began with; None: nothing."""
+    if not isinstance(cycle, Request) or cycle.old or cycle.expects or not cycle.keep_alive:
+        return None
+    head = data[: data.find(b"\r\n\r\n") + 4]
+    names = head.lower()
+    name = names.find(_LENGTH)
+    if not 0 < len(head) <= KNOWN_MAX_BYTES or name < 0 or b"\r\nupgrade:" in names:
+        return None
+    if not head.startswith(b"POST ") or names.count(_LENGTH) > 1:
+        return None
+    at = name + len(_LENGTH)
+    while head[at : at + 1] == b" ":
+        at += 1
+    cycle.ways = {}
+    return Known(head[:at], head[head.find(b"\r", at) :], cycle)
 
 
 class Watch:
@@ -88,6 +121,13 @@ class Connection(HttpToolsProtocol):
         self._broken = False
         """What came cannot be read any further; answers under way are finished."""
         self._usual: tuple[object, bytes] = (None, b"")
+        self._known: Known | None = None
+        self._between = True
+        """Whether what comes next is a new request."""
+        self._began = 0
+        """Requests whose heads came with this read."""
+        self._missing = 0
+        """Bytes of a body that do not pass the parser, because its head was known."""
 
     # -- asyncio -------------------------------------------------------------------------------
 
@@ -110,7 +150,13 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._broken or self.transport.is_closing():
             return
-        inside = self._in_head
+        if self._missing:
+            data = self._more(data)
+        cycle: Any = self.cycle
+        fresh = self._between and (cycle is None or cycle.response_complete)
+        if not data or (fresh and self._known is not None and self._again(self._known, data)):
+            return
+        inside, self._began = self._in_head, 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -125,6 +171,39 @@ class Connection(HttpToolsProtocol):
                 self._head_raw_bytes += len(data)
                 if self._head_raw_bytes > 2 * self.header_limit_bytes:
                     self._too_long()
+        elif fresh and self._began == 1:
+            self._known = known(data, self.cycle)
+
+    def _again(self, known: Known, data: bytes) -> bool:
+        """Whether a request begins here whose head is known: then the parser is not asked."""
+        at = len(known.before)
+        end = data.find(b"\r", at, at + DIGITS_MAX)
+        if not data.startswith(known.before) or not data.startswith(known.after, end):
+            return False
+        digits, start = data[at:end], end + len(known.after)
+        size = int(digits) if digits.isdigit() else 0
+        missing = size - (len(data) - start)
+        if not size or missing < 0:
+            return False  # what comes behind it is the parser's
+        request = known.request
+        self.cycle, self._missing = cast("RequestResponseCycle", request), missing
+        self._idle_due = 0.0
+        request.again(size)
+        request.begin()
+        if start < len(data):
+            request.take(data[start:])
+        if not missing:
+            self.on_message_complete()
+        return True
+
+    def _more(self, data: bytes) -> bytes:
+        """Take the body of a request whose head was known; return what comes behind it."""
+        part, rest = data[: self._missing], data[self._missing :]
+        self._missing -= len(part)
+        self.on_body(part)
+        if not self._missing:
+            self.on_message_complete()
+        return rest
 
     def _go_on(self, rest: bytes) -> None:
         """Go on with HTTP/1.1 after a head that wished for something else (RFC 9110, 7.8)."""
@@ -157,6 +236,8 @@ class Connection(HttpToolsProtocol):
     def look(self, now: float) -> None:
         """Close what waited too long; called about once a second."""
         answering = self.answering
+        if answering is not None and answering.running is not None:
+            answering.running.look()
         if self._clogged_at and now - self._clogged_at > CLIENT_WRITE_S:
             self.transport.abort()
         elif answering is not None and answering.due and now > answering.due:
@@ -177,6 +258,7 @@ class Connection(HttpToolsProtocol):
         if before is not None and not before.keep_alive:
             self._stop_reading()  # the request before was said to be the last
         self._idle_due = 0.0  # not before: empty lines ask for nothing
+        self._between = False
         self.url = b""
         self.headers = []
         self._head_bytes = self._head_raw_bytes = 0
@@ -212,6 +294,7 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._head_due = 0.0
+        self._began += 1
         if self._broken or self._muted:
             return
         if len(self.pipeline) >= PIPELINED_MAX:
@@ -262,6 +345,7 @@ class Connection(HttpToolsProtocol):
         cycle: Any = self.cycle
         if self._broken or self._framing:
             return
+        self._between = True
         if not isinstance(cycle, Request):
             super().on_message_complete()
         elif cycle.complete():

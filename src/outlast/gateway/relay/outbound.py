@@ -118,21 +118,27 @@ class Relay:
         body: bytes,
         listener: Listener,
     ) -> Call:
-        origin = self._origin(upstream)
         length = f"content-length: {len(body)}\r\n" if body or method == "POST" else ""
-        host = "" if "host" in headers else origin.host_line  # the operator's own stands
-        first = f"{method} {path} HTTP/1.1\r\n{host}"
-        call = Call(self, origin, b"", body, listener)
+        call = Call(self, self._origin(upstream), b"", body, listener)
         try:
-            if not path.isprintable() or " " in path:
-                raise ValueError("a path that is none")  # noqa: TRY301 - one way out
-            head = f"{first}{heads.lines(headers | origin.credential)}{length}\r\n"
-            call.head = head.encode()
+            _, head = self.head_of(upstream, method, path, headers)
+            call.head = f"{head}{length}\r\n".encode()
         except ValueError:
             self.loop.call_soon(call.fail, Fault("malformed", "not HTTP"))
             return call
         self.dispatch(call)
         return call
+
+    def head_of(
+        self, upstream: UpstreamSettings, method: str, path: str, headers: dict[str, str]
+    ) -> tuple[Origin, str]:
+        """Return where a call goes, and its head but for the body's length. Raises ValueError."""
+        origin = self._origin(upstream)
+        host = "" if "host" in headers else origin.host_line  # the operator's own stands
+        if not path.isprintable() or " " in path:
+            raise ValueError("a path that is none")
+        lines = heads.lines(headers | origin.credential)
+        return origin, f"{method} {path} HTTP/1.1\r\n{host}{lines}"
 
     def dispatch(self, call: Call) -> None:
         """Send it on an idle connection, or on a new one once that is made."""
@@ -308,8 +314,8 @@ class _Listening:
         if not self._head.done():
             self._head.set_result((status, headers))
 
-    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        self.headed(status, headers)
+    def answered(self, status: int, pairs: heads.Pairs, body: bytes) -> None:
+        self.headed(status, heads.response_headers(pairs))
         self.received(body)
         self.ended()
 

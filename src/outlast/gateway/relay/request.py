@@ -25,6 +25,8 @@ class Running(Protocol):
     def interrupt(self) -> None: ...
     def clogged(self) -> None: ...
     def unclogged(self) -> None: ...
+    def look(self) -> None:
+        """About a second is over."""
 
 
 class Door(Protocol):
@@ -85,6 +87,7 @@ class Request:
         "response_complete",
         "running",
         "surface",
+        "ways",
     )
 
     def __init__(
@@ -106,6 +109,8 @@ class Request:
         self.due = 0.0
         """When the body must be here (the loop's time); 0: nothing is waited for."""
         self.message_event = _NOBODY
+        self.ways: dict[str, Any] | None = None
+        """What is known of such requests (lane.py), by model; None: nobody may know anything."""
         self._key: Key | None = None
         self._task: asyncio.Task[None] | None = None
         self._pieces: list[bytes] = []
@@ -118,6 +123,13 @@ class Request:
         self._out: list[bytes] = []
 
     # -- the request ---------------------------------------------------------------------------
+
+    def again(self, size: int) -> None:
+        """The same head came once more, before a body of `size` bytes."""
+        self.keep_alive = self.more_body = self._chunked = True
+        self.response_complete = self._too_large = self._begun = False
+        self._key = None
+        self._declared, self._size = size, 0
 
     def begin(self) -> None:
         """It is this request's turn."""
@@ -260,6 +272,16 @@ class Request:
     def reply(self, reply: Reply) -> None:
         length = f"content-length: {len(reply.body)}\r\n"
         self._out += (self._head(reply.status, reply.headers, length), reply.body)
+        self._finish()
+
+    def whole(self, lines: bytes, body: bytes) -> None:
+        """Answer 200 with these header lines and this body."""
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        usual = self._connection.usual_lines()
+        self._out.append(
+            b"HTTP/1.1 200 OK\r\n%b%bcontent-length: %d\r\n%b\r\n%b"
+            % (usual, lines, len(body), closing, body)
+        )
         self._finish()
 
     def end(self) -> None:

@@ -41,8 +41,9 @@ from outlast.gateway.events import (
     TimerFired,
     Warm,
 )
-from outlast.gateway.express import Machine
+from outlast.gateway.exchange import Exchange
 from outlast.gateway.pump import SLOW_CLIENT_S
+from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import Listener
 from outlast.nouns import Candidate, Receipt
 from outlast.outcome import Fault
@@ -94,7 +95,7 @@ class Run:
 
     def __init__(
         self,
-        exchange: Machine,
+        exchange: Exchange,
         calling: Calling,
         client: Client,
         clock: Clock,
@@ -129,6 +130,26 @@ class Run:
     def start(self) -> None:
         self._busy = True
         self._work(self._exchange.start, (self._now(),))
+
+    def adopt(self, call: Holding, since: float, heard: Iterable[Event]) -> Listener:
+        """Take over its first attempt, which is under way `since` then, and what was heard of it:
+        nothing follows from that yet. Returns who hears the rest."""
+
+        def retell(_: None) -> list[Command]:
+            for command in self._exchange.start(since):
+                if isinstance(command, SetTimer):
+                    self._carry_out(command)
+            for event in heard:
+                self._exchange.handle(event)
+            return []
+
+        self._calls[0] = call
+        self._busy = True
+        self._work(retell, (None,))
+        return _Hearing(self, 0)
+
+    def look(self) -> None:
+        """Nothing: its alarms are set."""
 
     def heard(self, *events: Event) -> None:
         """Something happened. What a command causes at once comes after the commands."""
@@ -320,11 +341,11 @@ class _Hearing:
         run = self._run
         run.heard(HeadReceived(self._number, status, headers, run._now()))
 
-    def answered(self, status: int, headers: dict[str, str], body: bytes) -> None:
+    def answered(self, status: int, pairs: heads.Pairs, body: bytes) -> None:
         run, number = self._run, self._number
         now = run._now()
         run.heard(
-            HeadReceived(number, status, headers, now),
+            HeadReceived(number, status, heads.response_headers(pairs), now),
             BytesReceived(number, body, now),
             BodyEnded(number, now),
         )
