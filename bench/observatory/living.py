@@ -1,7 +1,8 @@
 """A simulated world lived through by a Watch, as the service would: events in, probabilities out.
 
 Our own requests come minute by minute; probes of each surface every five minutes, every half
-minute while the watch wants them hurried, one more at once when it asks for it; the vendor's page
+minute while the watch wants them hurried, one more where it asks for a close look (of which the
+service makes two dozen: what is said here is said later than there); the vendor's page
 is read every quarter of an hour, every five minutes while hurried. Time is looked at every five
 minutes while nothing happens, every ten seconds when something begins and every minute while it
 lasts (the watch is not told which is which; it is only looked at less often).
@@ -245,7 +246,7 @@ def _heard(life: _Life, said: Said, at: float) -> None:
             life.lived.opened.append((at, state.component))
         if state.suspicion is Suspicion.O_DOWN and before is not Suspicion.O_DOWN:
             life.lived.confirmed.append((at, state.component))
-    for name in sorted(said.hurry | said.probe):
+    for name in sorted(said.hurry | said.closer):
         for one in PROBED:
             if one == name or one.startswith(f"{name}/"):
                 life.push(at + 1.0, "extra", one)

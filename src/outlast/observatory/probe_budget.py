@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 DAY_S = 86_400.0
+LEFT_BY_LOOKS = 0.25
+"""Of the reserve. With the default budget that is a quarter of an hour of one hurried canary."""
 
 
 class Budget:
@@ -24,15 +26,19 @@ class Budget:
         self.reserve = self._reserve_max / 2
         self._at = now
 
-    def take(self, tokens: int, *, hurried: bool, now: float) -> bool:
-        """Take a probe's tokens; False where they would have to come from another's share."""
+    def take(self, tokens: int, *, hurried: bool, now: float, close: bool = False) -> bool:
+        """Take a probe's tokens; False where they would have to come from another's share.
+
+        `close`: for a close look, which leaves a quarter of the reserve to what is suspected.
+        """
         elapsed_s, self._at = max(0.0, now - self._at), now
         self.usual = min(self._usual_max, self.usual + elapsed_s * self.usual_per_s)
         self.reserve = min(self._reserve_max, self.reserve + elapsed_s * self._reserve_per_s)
         if self.usual >= tokens:
             self.usual -= tokens
             return True
-        if hurried and self.reserve >= tokens:
+        left = LEFT_BY_LOOKS * self._reserve_max if close else 0.0
+        if (hurried or close) and self.reserve - left >= tokens:
             self.reserve -= tokens
             return True
         return False

@@ -22,7 +22,14 @@ from outlast.config import Settings
 from outlast.network import days_left, fault_of, tls_context
 from outlast.nouns import Observation, Outcome, Scope, Tokens
 from outlast.observatory.probe_events import Seen
-from outlast.observatory.probe_targets import MAX_TOKENS, QUESTION, ProbeKind, Target, right
+from outlast.observatory.probe_targets import (
+    BRIEF_MAX_TOKENS,
+    MAX_TOKENS,
+    QUESTION,
+    ProbeKind,
+    Target,
+    right,
+)
 from outlast.outcome import Fault, Network, Verdict, classify_fault, classify_status
 
 PAGE_LIMIT_BYTES = 64 << 10
@@ -113,7 +120,7 @@ class Checks:
                     target.upstream,
                     target.model,
                     QUESTION,
-                    max_tokens=MAX_TOKENS,
+                    max_tokens=BRIEF_MAX_TOKENS if target.brief else MAX_TOKENS,
                     limit_s=target.limit_s,
                 )
                 return _answered(heard)

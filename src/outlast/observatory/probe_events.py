@@ -64,6 +64,20 @@ class Hurry(msgspec.Struct, frozen=True):
     now: float
 
 
+class Closer(msgspec.Struct, frozen=True):
+    """A component may begin to fail: look at it closely, for as long as `Enough` does not come."""
+
+    component: str
+    now: float
+
+
+class Enough(msgspec.Struct, frozen=True):
+    """It does not look like that any more."""
+
+    component: str
+    now: float
+
+
 class Calm(msgspec.Struct, frozen=True):
     """Nothing is suspected of it any more."""
 
@@ -78,7 +92,7 @@ class Offline(msgspec.Struct, frozen=True):
     now: float
 
 
-Event = Due | Result | Hurry | Calm | Offline
+Event = Due | Result | Hurry | Closer | Enough | Calm | Offline
 
 # -- commands ----------------------------------------------------------------------------------
 

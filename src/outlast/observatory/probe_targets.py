@@ -25,6 +25,10 @@ QUESTION = "Count from 1 to 20, separated by spaces."
 MAX_TOKENS = 64
 CANARY_TOKENS = 90
 """What a canary costs, at most about: 20 in, 64 out and what the format adds."""
+BRIEF_MAX_TOKENS = 16
+"""Of a short canary: the least that OpenAI's Responses takes (its API reference, read 2026)."""
+BRIEF_TOKENS = 40
+"""What one costs, at most about."""
 _RIGHT = [str(number) for number in range(1, 21)]
 
 FREE_S = 15.0
@@ -66,6 +70,8 @@ class Target(msgspec.Struct, frozen=True):
     limit_s: float = FREE_S
     remote: bool = True
     """Whether it says something about our network."""
+    brief: bool = False
+    """Canaries: the first words of an answer are enough."""
 
 
 CHEAPEST = {
@@ -114,6 +120,13 @@ def places_of(provider: str) -> Iterator[Target]:
             )
         else:
             yield _door(place.url, component, provider)
+
+
+def briefly(target: Target) -> Target:
+    """The same target, asked as cheaply as shows whether it answers."""
+    if target.kind is not ProbeKind.CANARY:
+        return target
+    return msgspec.structs.replace(target, brief=True, tokens=BRIEF_TOKENS)
 
 
 def right(text: str, stop: str) -> bool | None:

@@ -9,7 +9,18 @@ import structlog
 
 from outlast.clock import Clock
 from outlast.nouns import Observation
-from outlast.observatory.probe_events import Calm, Due, Event, Hurry, Offline, Result, Run, Seen
+from outlast.observatory.probe_events import (
+    Calm,
+    Closer,
+    Due,
+    Enough,
+    Event,
+    Hurry,
+    Offline,
+    Result,
+    Run,
+    Seen,
+)
 from outlast.observatory.probe_targets import Target
 from outlast.observatory.probing import Pace, Probing
 from outlast.outcome import Fault, Network, classify_fault
@@ -19,7 +30,7 @@ _log = structlog.get_logger(__name__)
 LOOK_S = 2.0
 """How often it is looked whether we are offline, while nothing else happens."""
 WAITING_MAX = 1000
-"""Wishes to hurry that may wait; results are bounded by what runs at once."""
+"""Wishes to hurry or to look that may wait; results are bounded by what runs at once."""
 
 
 class Prober:
@@ -61,6 +72,14 @@ class Prober:
         A provider's name alone means all of it. May be called at any time, as often as one likes.
         """
         self._tell(Hurry(component, self._clock.monotonic()))
+
+    def closer(self, component: str) -> None:
+        """Look closely: this component may begin to fail. Say it once a minute while it holds."""
+        self._tell(Closer(component, self._clock.monotonic()))
+
+    def enough(self, component: str) -> None:
+        """End a close look: it does not look like that any more."""
+        self._tell(Enough(component, self._clock.monotonic()))
 
     def calm(self, component: str) -> None:
         """Go back to the usual turns: nothing is suspected any more."""
@@ -123,7 +142,7 @@ class Prober:
         self._awake.clear()
 
     def _tell(self, event: Event) -> None:
-        if isinstance(event, Hurry | Calm) and len(self._waiting) >= WAITING_MAX:
+        if isinstance(event, Hurry | Closer | Enough | Calm) and len(self._waiting) >= WAITING_MAX:
             return  # somebody hurries faster than we look: one of a kind says as much
         self._waiting.append(event)
         self._awake.set()

@@ -3,6 +3,9 @@
 * Every target has its turn every `every_s`, give or take a tenth; at the start all are spread.
 * A failure, or a `Hurry` because others suspect something, brings the turns of that component (and
   of what it is a part of) to every 30 s for a quarter of an hour, beginning now.
+* What may begin to fail is looked at closely (probe_closely.py): every two to three seconds, for a
+  minute in ten. Its deepest probes are asked briefly and in turns; what is free where there are no
+  tokens for them. What still looks like that after a minute is hurried too.
 * What costs tokens has a budget (probe_budget.py): the turns of canaries are stretched so that it
   lasts the whole day, and a part is kept for hurried ones.
 * Nothing runs while we are offline, and what ended then is ours. One vendor that does not answer
@@ -22,10 +25,13 @@ import msgspec
 
 from outlast.nouns import Observation, Outcome, Scope
 from outlast.observatory.probe_budget import DAY_S, Budget
+from outlast.observatory.probe_closely import GAP_S, CloseLooks
 from outlast.observatory.probe_events import (
     Calm,
+    Closer,
     Command,
     Due,
+    Enough,
     Event,
     Hurry,
     Offline,
@@ -35,7 +41,7 @@ from outlast.observatory.probe_events import (
     Tell,
     observation_of,
 )
-from outlast.observatory.probe_targets import Target
+from outlast.observatory.probe_targets import ProbeKind, Target, briefly
 
 HURRY_EVERY_S = 30.0
 HURRY_FOR_S = 900.0
@@ -46,6 +52,8 @@ OFFLINE_SPREAD_S = 20.0
 JITTER = 0.1
 RUNNING_MAX = 8
 PER_PROVIDER_MAX = 3
+AGAIN_S = 0.5
+"""In a close look: until it is tried again what could not be asked, for it is being asked."""
 OPINION_S = 20.0
 """How long a second opinion is waited for: a free probe's limit and a little."""
 
@@ -61,6 +69,8 @@ THEIRS = frozenset(
 )
 """Failures of the other side. 429, 401, 402 and 400 are ours: our limits, our key, our question."""
 _UNSAID = frozenset({Outcome.LEFT, Outcome.CLIENT_GONE})
+_DEEPEST = ((ProbeKind.CANARY,), (ProbeKind.MODELS, ProbeKind.PAGE), (ProbeKind.TLS, ProbeKind.TCP))
+"""What of a component is asked in a close look: the first of these that it has."""
 
 
 class Pace(msgspec.Struct, frozen=True):
@@ -82,6 +92,8 @@ class _Turn(msgspec.Struct):
     hurried_until: float = -1e9
     wrong: int = 0
     """Wrong answers in a row."""
+    taken: int = 0
+    """Tokens that were taken for the probe that runs."""
 
 
 class _Doubt(msgspec.Struct, frozen=True):
@@ -102,6 +114,7 @@ class Probing:
         self._roll = roll
         self._offline = False
         self._doubts: list[_Doubt] = []
+        self._looks = CloseLooks()
         spread_s = min(START_SPREAD_S, pace.every_s)
         self._turns = {t.name: _Turn(t, now + roll() * spread_s) for t in targets}
         costs = [turn.target.tokens for turn in self._turns.values()]
@@ -118,8 +131,18 @@ class Probing:
             case Result(now=now):
                 return self._ended(event) + self._step(now)
             case Hurry(component=component, now=now):
+                self._looks.end(component)  # what is suspected needs no look to find out
                 self._hurry(component, now)
                 return self._step(now)
+            case Closer(component=component, now=now):
+                if component in self._looks:
+                    self._hurry(component, now)  # a minute of it was not enough
+                if self._touched(component):
+                    self._looks.ask(component, now)
+                return self._step(now)
+            case Enough(component=component):
+                self._looks.end(component)
+                return []
             case Calm(component=component):
                 for turn in self._touched(component):
                     turn.hurried_until = -1e9
@@ -133,6 +156,8 @@ class Probing:
         if not self._offline and self._busy().total() < self._pace.running_max:
             busy = self._busy()
             times += [turn.due_at for turn in self._turns.values() if _free(turn, busy)]
+            if (look_at := self._looks.wake_at()) is not None:
+                times.append(look_at)
         return min(times, default=None)
 
     # -- turns ----------------------------------------------------------------------------------
@@ -156,7 +181,36 @@ class Probing:
                 continue
             busy[turn.target.provider] += 1
             commands.append(_begin(turn, now))
+        for component in self._looks.due(now):
+            if busy.total() < self._pace.running_max:
+                commands += self._look(component, busy, now)
         return commands
+
+    def _look(self, component: str, busy: Counter[str], now: float) -> list[Command]:
+        """The next probe of a close look: of the component's deepest kind that there is and that
+        can be paid, whose turn was longest ago."""
+        touched = self._touched(component)
+        for kinds in _DEEPEST:
+            turns = [turn for turn in touched if turn.target.kind in kinds]
+            if not turns:
+                continue
+            # Another look or its own turn may have asked it just now; or all of it is under way.
+            asked_at = max(turn.began_at for turn in turns)
+            free = [turn for turn in turns if _free(turn, busy)]
+            if not free or asked_at > now - GAP_S[0]:
+                self._looks.wait(component, max(asked_at + GAP_S[0], now + AGAIN_S))
+                return []
+            turn = min(free, key=lambda one: one.began_at)
+            asked = briefly(turn.target)
+            if asked.tokens and not self.budget.take(
+                asked.tokens, hurried=False, close=True, now=now
+            ):
+                continue
+            busy[asked.provider] += 1
+            self._looks.begun(component, now, self._roll())
+            return [_begin(turn, now, asked)]
+        self._looks.wait(component, now + GAP_S[1])
+        return []
 
     def _busy(self) -> Counter[str]:
         """How many probes run now, by provider."""
@@ -191,8 +245,8 @@ class Probing:
             return []
         now, target, seen = result.now, turn.target, result.seen
         turn.running = False
-        if target.tokens:
-            self.budget.settle(target.tokens, seen.tokens)
+        if turn.taken:
+            self.budget.settle(turn.taken, seen.tokens)
         seen, weight = self._counted(turn, seen)
         if self._offline:
             seen = _ours(seen)
@@ -272,6 +326,7 @@ class Probing:
     def _network(self, offline: bool, now: float) -> list[Command]:
         before, self._offline = self._offline, offline
         if offline:
+            self._looks.clear()  # what failed may have been ours: who wants one asks again
             return self._all_ours()
         if before:
             for turn in self._turns.values():
@@ -280,9 +335,11 @@ class Probing:
         return []
 
 
-def _begin(turn: _Turn, now: float) -> Run:
-    turn.running, turn.began_at = True, now
-    return Run(turn.target)
+def _begin(turn: _Turn, now: float, asked: Target | None = None) -> Run:
+    """Begin a turn; `asked`: its target, where it is asked otherwise than usual."""
+    target = asked or turn.target
+    turn.running, turn.began_at, turn.taken = True, now, target.tokens
+    return Run(target)
 
 
 def _free(turn: _Turn, busy: Counter[str]) -> bool:

@@ -13,7 +13,7 @@ in Wilson's form (Brown, Cai and DasGupta, Statistical Science 2001).
 No test that sees only failures and successes can be much faster. A month's false alarm at ten
 requests a minute (432,000) leaves 15 requests as the least possible median from 1 % to 25 %
 (Neyman-Pearson on windows; `bench/observatory/sequential.py` computes it). What makes it faster is
-more evidence: `watching` says when to send probes at once.
+more evidence: `watching` says when to look closely, with a probe every few seconds.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ FAULTS = frozenset(
 VOTES_PER_FALSE_ALARM = 432_000.0
 """A: ten requests a minute for 30 days, so at most one false alarm a month at that rate."""
 HEALTHY_VOTES = 1000.0
+WATCH_VOTES = 600.0
+"""From here on a close look is worth its probes. R >= 600 comes at most once in 600 quiet votes on
+the average: an hour of ten requests a minute. Two failures close to each other bring it there."""
+WATCH_ENDS_VOTES = 100.0
+"""What one failure alone brings at the usual 1 %: with less, nothing is left to look at."""
 RISES = (0.1, 0.25, 0.5, 0.9)
 """p1 = p0 + (1 - p0) * rise."""
 P0_FLOOR = 0.005
@@ -183,6 +188,8 @@ class ErrorStream(msgspec.Struct):
     raised: Raised | None = None
     window: list[tuple[float, float, float]] = []
     """(at, failed, weight) of the last ten minutes."""
+    close: bool = False
+    """Whether a close look was begun, and is not over."""
 
     def observe(self, at: float, outcome: Outcome, weight: float = 1.0) -> ErrorSuspicion | None:
         """Take in how an attempt or probe ended; return the suspicion that stands, or None.
@@ -229,7 +236,9 @@ class ErrorStream(msgspec.Struct):
             self.window.pop(0)
         if self.raised is None:
             self.rate.note(at, bad, weight)
-            self._raise(at)
+            statistic = self._statistic()
+            self.close = statistic >= (WATCH_ENDS_VOTES if self.close else WATCH_VOTES)
+            self._raise(at, statistic)
         else:
             self._heal(failed, weight, p0)
 
@@ -255,12 +264,12 @@ class ErrorStream(msgspec.Struct):
         )
 
     def watching(self) -> bool:
-        """Whether to look closer, with probes at once: half way to the threshold (in nats).
+        """Whether to look closely, with a probe every few seconds.
 
-        At 1 % failures this is so for a few requests in ten thousand. Probes sent then are votes
-        like any other, and the stated false-alarm rate holds over all votes.
+        Probes sent then are votes like any other: when to take one may depend on all that was
+        seen before it, and the stated false-alarm rate holds over all votes.
         """
-        return self.raised is not None or self._statistic() >= math.sqrt(self.threshold)
+        return self.raised is not None or self.close
 
     def share(self, at: float, since: float = 0.0) -> Share:
         """Return the share of failures in the last ten minutes, from `since` on."""
@@ -287,8 +296,7 @@ class ErrorStream(msgspec.Struct):
             rise.failures += weight if failed else 0.0
             rise.total += weight
 
-    def _raise(self, at: float) -> None:
-        statistic = self._statistic()
+    def _raise(self, at: float, statistic: float) -> None:
         if statistic < self.threshold:
             return
         best = max(self.rises, key=lambda rise: rise.log_ratio)
@@ -303,7 +311,7 @@ class ErrorStream(msgspec.Struct):
         ratio = p0 / p_bad if failed else (1 - p0) / (1 - p_bad)
         self.raised.healthy = (self.raised.healthy + 1) * ratio ** min(weight, HEAL_VOTES_MAX)
         if self.raised.healthy >= HEALTHY_VOTES:
-            self.raised = None
+            self.raised, self.close = None, False
             self.rises = [Rise() for _ in RISES]
 
 

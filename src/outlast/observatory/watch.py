@@ -49,7 +49,7 @@ REPEAT_EVERY_S = 60.0
 """What is said of every component is said again, so that who missed it hears it."""
 FORECAST_EVERY_S = 60.0
 HURRY_EVERY_S = 600.0
-PROBE_EVERY_S = 60.0
+CLOSER_EVERY_S = 60.0
 
 
 class Said(msgspec.Struct):
@@ -64,8 +64,10 @@ class Said(msgspec.Struct):
     """Versions of notices to keep."""
     hurry: set[str] = msgspec.field(default_factory=set)
     """Components to look at more closely: probes, and their provider's page."""
-    probe: set[str] = msgspec.field(default_factory=set)
-    """Components to probe at once: their own test is half way to a suspicion."""
+    closer: set[str] = msgspec.field(default_factory=set)
+    """Components to look at closely: their own test is on the way to a suspicion."""
+    enough: set[str] = msgspec.field(default_factory=set)
+    """Components whose close look is over: it is not, or it has arrived."""
     relax: set[str] = msgspec.field(default_factory=set)
     claims: list[Claim] = msgspec.field(default_factory=list)
     anew: dict[str, str] = msgspec.field(default_factory=dict)
@@ -108,7 +110,7 @@ class Watch:
         self._forecast_at = 0.0
         self._hurried: dict[str, float] = {}
         self._asked: dict[str, float] = {}
-        """When a probe at once was asked for, of what is half way to a suspicion."""
+        """When a close look was asked for, of what is on the way to a suspicion."""
         self._learned: set[str] = set()
         """Notices that time to recovery has learnt from, `feed/id`."""
 
@@ -296,8 +298,8 @@ class Watch:
                 watched = self._watched[name] = Watched(watched.component, rate=self._rate)
                 watched.state, watched.touched_at = before, now
                 continue
-            if watched.watching and state.suspicion is Suspicion.NONE:
-                self._closer(name, said, now)
+            watching = watched.watching and state.suspicion is Suspicion.NONE
+            self._closer(name, said, now, watching=watching)
             seen.append(state)
             if repeat or _differs(before, state):
                 said.states.append(state)
@@ -313,11 +315,14 @@ class Watch:
             return state
         return msgspec.structs.replace(state, incident=incident.id)
 
-    def _closer(self, name: str, said: Said, now: float) -> None:
-        """Half way to a suspicion: probes at once, and none of the vendor's page yet."""
-        if now - self._asked.get(name, -PROBE_EVERY_S) >= PROBE_EVERY_S:
+    def _closer(self, name: str, said: Said, now: float, *, watching: bool) -> None:
+        """On the way to a suspicion: a close look, and none at the vendor's page yet."""
+        if not watching:
+            if self._asked.pop(name, None) is not None:
+                said.enough.add(name)
+        elif now - self._asked.get(name, -CLOSER_EVERY_S) >= CLOSER_EVERY_S:
             self._asked[name] = now
-            said.probe.add(name)
+            said.closer.add(name)
 
     def _hurry(self, state: ComponentState, said: Said, now: float) -> None:
         name = state.component

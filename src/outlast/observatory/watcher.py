@@ -63,6 +63,8 @@ class Wishes(msgspec.Struct, frozen=True):
     `page` and `page_calm` a provider's."""
 
     probe: Callable[[str], object] = lambda _: None
+    closer: Callable[[str], object] = lambda _: None
+    enough: Callable[[str], object] = lambda _: None
     calm: Callable[[str], object] = lambda _: None
     page: Callable[[str], object] = lambda _: None
     page_calm: Callable[[str], object] = lambda _: None
@@ -343,8 +345,10 @@ class Watcher:
             log.warning("status_not_published", key=key, reason=repr(error)[:200])
 
     def _wish(self, said: Said) -> None:
-        for name in said.hurry | said.probe:
-            self.wishes.probe(name)
+        for name in said.closer:
+            self.wishes.closer(name)
+        for name in said.enough:
+            self.wishes.enough(name)
         for name in said.hurry:
             self.wishes.page(name.partition("/")[0])
         for name in said.relax:
@@ -355,6 +359,7 @@ class Watcher:
 
     async def _keep_notice(self, notice: Any) -> None:
         try:
+            self.wishes.probe(name)
             await self._history.save_notice(notice)
         except ValueError as error:
             log.warning("notice_not_kept", feed=notice.feed, reason=str(error)[:200])

@@ -104,9 +104,7 @@ class Observing:
         self.watcher = Watcher(
             self.watch, self.board, self.history, self.casebook, bus, clock, shared=shared
         )
-        self._find_receipt = find_receipt
-        self._inward = inward
-        self._standing = standing
+        self._find_receipt, self._inward, self._standing = find_receipt, inward, standing
         self._gathering, self._intake = Gathering(), Intake()
         self._intake.learn(target.component for target in self.targets)
         self._secrets = peer_secrets(settings)
@@ -133,13 +131,7 @@ class Observing:
         )
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
-        self.watcher.wishes = Wishes(
-            probe=self._prober.hurry,
-            calm=self._prober.calm,
-            page=self._poller.hurry,
-            page_calm=self._poller.relax,
-            tell=self.notifier.wake,
-        )
+        self.watcher.wishes = self._wishes()
 
     def routes(self) -> list[BaseRoute]:
         found: list[BaseRoute] = [
@@ -234,6 +226,17 @@ class Observing:
         reports = self.settings.observatory.reports
         base = self.settings.base_url
         return Frame(at=0.0, now=0.0, base_url=base, reports=reports, subscriptions=kinds)
+
+    def _wishes(self) -> Wishes:
+        return Wishes(
+            probe=self._prober.hurry,
+            closer=self._prober.closer,
+            enough=self._prober.enough,
+            calm=self._prober.calm,
+            page=self._poller.hurry,
+            page_calm=self._poller.relax,
+            tell=self.notifier.wake,
+        )
 
     def _probed(self, observation: Observation) -> None:
         self.history.append(observation)

@@ -16,6 +16,7 @@ from outlast.observatory.sequential import (
     P0_CEILING,
     P0_FLOOR,
     RISES,
+    WATCH_VOTES,
     WINDOW_VOTES,
     ErrorStream,
     Rate,
@@ -91,6 +92,32 @@ def test_it_looks_closer_before_it_suspects() -> None:
         stream.vote(float(at), failed=True)
     assert seen == [(False, False), (False, False), (True, False), (True, False)]
     assert stream.raised is not None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "looks"),
+    [
+        pytest.param("x", False, id="one failure comes by chance all the time"),
+        pytest.param("xx", True, id="two in a row"),
+        pytest.param("x.x", True, id="two close to each other"),
+        pytest.param("x" + "." * 30 + "x", False, id="two far apart"),
+        pytest.param("xx..", True, id="a success or two prove nothing"),
+        pytest.param("xx" + "." * 30, False, id="many do"),
+        pytest.param("." * 500 + "xx", True, id="a long quiet time buys no patience"),
+    ],
+)
+def test_when_a_close_look_is_worth_its_probes(pattern: str, looks: bool) -> None:
+    assert fed([(sign == "x", 1.0) for sign in pattern]).watching() is looks
+
+
+def test_close_looks_are_rare_by_chance() -> None:
+    """R >= 600 at most once in 600 quiet votes on the average: the e-detector makes fewer."""
+    rng, stream, begun, was = random.Random(3), ErrorStream(), 0, False
+    for number in range(60_000):
+        stream.vote(number * 6.0, failed=rng.random() < 0.01)
+        begun += stream.watching() and not was
+        was = stream.watching()
+    assert 0 < begun <= 60_000 / WATCH_VOTES
 
 
 def test_sustained_success_ends_a_suspicion_and_a_failing_quarter_does_not() -> None:

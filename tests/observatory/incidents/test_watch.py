@@ -10,6 +10,7 @@ from outlast.observatory.acting import Action, BadAction
 from outlast.observatory.feeds.reading import FeedPage
 from outlast.observatory.recovery import NEEDED, Forecast, TooFew
 from outlast.observatory.watch import (
+    CLOSER_EVERY_S,
     FORECAST_EVERY_S,
     HURRY_EVERY_S,
     IDLE_S,
@@ -106,15 +107,52 @@ def test_a_suspicion_hurries_probes_and_page_once_in_a_while_and_its_end_relaxes
     assert relaxed == {MODEL, API}
 
 
-def test_half_way_to_a_suspicion_it_asks_for_a_probe_and_leaves_the_page_alone() -> None:
-    watch = Watch()
-    now, asked = T0, Said()
-    while not asked.probe and now < T0 + 60:
+def on_the_way() -> tuple[Watch, Said, float]:
+    """Two failures close to each other: more than chance brings, and not yet a suspicion."""
+    watch, now = Watch(), T0
+    watch.tick(now)
+    for _ in range(2):
         now = fail(watch, now, 1)
-        asked = watch.tick(now)
-    assert asked.probe == {MODEL, API}
-    assert asked.hurry == set()
+        said = watch.tick(now)
+    return watch, said, now
+
+
+def test_on_the_way_to_a_suspicion_it_asks_for_a_close_look_and_leaves_the_page_alone() -> None:
+    watch, said, _ = on_the_way()
+    assert said.closer == {MODEL, API}
+    assert (said.hurry, said.enough) == (set(), set())
     assert all(state.suspicion is Suspicion.NONE for state in watch.states())
+
+
+def test_one_failure_alone_is_not_looked_at() -> None:
+    watch = Watch()
+    now = fail(watch, T0, 1)
+    assert watch.tick(now).closer == set()
+
+
+def test_a_close_look_is_asked_for_once_a_minute_while_it_lasts() -> None:
+    watch, _, now = on_the_way()
+    assert watch.tick(now + CLOSER_EVERY_S - LOOK_EVERY_S).closer == set()
+    assert watch.tick(now + CLOSER_EVERY_S).closer == {MODEL, API}
+
+
+def test_when_it_was_chance_the_close_look_is_over() -> None:
+    watch, _, now = on_the_way()
+    enough: set[str] = set()
+    for second in range(1, 30):
+        watch.observe(attempt(now + second), now + second)
+        said = watch.tick(now + second)
+        assert said.closer == set()
+        enough |= said.enough
+    assert enough == {MODEL, API}
+
+
+def test_when_it_is_suspected_the_close_look_is_over_and_all_is_hurried() -> None:
+    watch, _, now = on_the_way()
+    now = fail(watch, now, 5)
+    said = watch.tick(now)
+    assert said.hurry == said.enough == {MODEL, API}
+    assert said.closer == set()
 
 
 def test_what_nobody_expects_and_nobody_sees_is_forgotten() -> None:

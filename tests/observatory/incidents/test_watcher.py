@@ -248,6 +248,23 @@ async def test_a_look_that_fails_is_not_the_last(
         await asyncio.gather(work, return_exceptions=True)
 
 
+async def test_a_close_look_is_wished_for_and_ended_when_it_is_suspected(houses: Houses) -> None:
+    one = await houses.start()
+    asked: list[tuple[str, str]] = []
+    one.watcher.wishes = Wishes(
+        probe=lambda name: asked.append(("probe", name)),
+        closer=lambda name: asked.append(("closer", name)),
+        enough=lambda name: asked.append(("enough", name)),
+    )
+    await one.fail(2)
+    assert sorted(asked) == [("closer", API), ("closer", f"{API}/m")]
+    asked.clear()
+    await one.fail(10)
+    assert sorted(asked) == [
+        (what, name) for what in ("enough", "probe") for name in (API, f"{API}/m")
+    ]
+
+
 async def test_a_database_that_was_dead_at_the_start_is_taken_up_when_it_is_back(
     houses: Houses, monkeypatch: pytest.MonkeyPatch
 ) -> None:

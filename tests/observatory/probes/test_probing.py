@@ -7,15 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast.nouns import Outcome, Scope
 from outlast.observatory.probe_budget import DAY_S, Budget
 from outlast.observatory.probe_events import (
     Calm,
+    Closer,
     Command,
     Due,
+    Enough,
     Event,
     Hurry,
     Offline,
@@ -355,6 +357,7 @@ def test_however_much_is_suspected_a_day_costs_no_more_than_the_budget() -> None
     assert len(begun) * 90 <= 20_000
 
 
+@settings(deadline=None)
 @given(
     per_day=st.integers(min_value=1000, max_value=1_000_000),
     steps=st.lists(
@@ -382,6 +385,7 @@ def test_the_budget_holds_in_every_day_whatever_happens(
         assert within <= per_day + 200
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_run_is_told_once_and_nothing_else_is(data: st.DataObject) -> None:
     """Whatever happens in whatever order, no result is lost and none is told twice."""
@@ -392,6 +396,7 @@ def test_every_run_is_told_once_and_nothing_else_is(data: st.DataObject) -> None
         now += data.draw(st.floats(0, 400))
         choices: list[Event] = [Due(now), Hurry("a/api", now), Calm("a", now)]
         choices += [Offline(True, now), Offline(False, now)]
+        choices += [Closer("a/api", now), Closer("a/api/m", now), Enough("a/api", now)]
         choices += [
             Result(name, seen, now) for name in running for seen in (OK, DOWN, SILENT, NO_ROUTE)
         ]
