@@ -36,6 +36,7 @@ from outlast.status import mirror as targets
 from outlast.status.mirror import MirrorFailed
 from outlast.status.packing import PATH, BadSnapshot, unpack
 from outlast.status.page import Renderer
+from outlast.status.post_mortem_book import PostMortems
 from outlast.status.site import site
 from outlast.status.source import Source
 from outlast.status.stamps import day_and_time
@@ -194,7 +195,17 @@ async def stored(database: Database, base_url: str) -> Snapshot:
         return await database.read(lambda c: select_counts(c, "day", start_at, end_at, None, None))
 
     frame = Frame(at=0.0, now=0.0, base_url=base_url, reports=False)
-    source = Source(board, days, casebook, SystemClock(), windows=windows, frame=lambda: frame)
+    book = PostMortems(casebook, SystemClock(), board.incident)
+    await book.refresh()
+    source = Source(
+        board,
+        days,
+        casebook,
+        SystemClock(),
+        windows=windows,
+        post_mortems=book.all,
+        frame=lambda: frame,
+    )
     await source.refresh()
     return source.now()
 

@@ -24,6 +24,8 @@ from outlast.observatory.words import (
     status_name,
     surface_name,
 )
+from outlast.status.post_mortems import spoken
+from outlast.status.prose import blocks
 from outlast.status.view import (
     Day,
     ProviderView,
@@ -252,6 +254,8 @@ def stage_name(stage: str, lang: Lang) -> str:
 
 FILTERS: dict[str, Callable[..., Any]] = {
     "f": fill,
+    "blocks": blocks,
+    "spoken": spoken,
     "when": when,
     "iso": iso,
     "span": span,

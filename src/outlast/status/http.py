@@ -182,7 +182,7 @@ class StatusPages:
             found: Incident | None = await self._past.incident(wanted)
         except (DatabaseUnavailable, SchemaTooNew):
             return None
-        return Shown(found) if found is not None else None
+        return Shown(found, post_mortem=self._source.told(wanted)) if found is not None else None
 
     def _version(self) -> tuple[int, int]:
         return self._board.version, self._source.version

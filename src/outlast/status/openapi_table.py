@@ -15,6 +15,7 @@ from outlast.observatory.report_answer import Answer as ReportAnswer
 from outlast.observatory.report_body import Posted
 from outlast.observatory.subscribing import Asked as Subscribed
 from outlast.status.maintenance import Maintenance, NewWindow, WindowChange
+from outlast.status.post_mortems import NewPostMortem, PostMortem
 
 TAGS = {
     "status": "What is known now.",
@@ -129,6 +130,27 @@ class OneWindow(msgspec.Struct, frozen=True):
     """False: the database does not answer; it is stored when it does."""
 
 
+class ChangedIncident(Incident, frozen=True):
+    """An incident as an operator's action has left it."""
+
+    stored: bool = True
+    """False: the database does not answer; it is stored when it does, unless the service ends."""
+
+
+class ChangedClaim(Claim, frozen=True):
+    stored: bool = True
+
+
+class PostMortems(msgspec.Struct, frozen=True):
+    versions: list[PostMortem]
+    """The newest last: each after the first corrects the one before."""
+
+
+class OnePostMortem(msgspec.Struct, frozen=True):
+    version: PostMortem
+    stored: bool
+
+
 class Draft(msgspec.Struct, frozen=True):
     """Words to start from, by language."""
 
@@ -164,16 +186,21 @@ OPERATIONS = (
     Operation("GET", "/api/incidents/{incident_id}", "One incident with its history.",
               "incidents", WholeIncident, (_ID,)),
     Operation("POST", "/api/incidents/{incident_id}/actions", "Annotate, confirm a cause, "
-              "correct, retract, resolve.", "operators", Incident, (_ID,), Action, _O),
+              "correct, retract, resolve.", "operators", ChangedIncident, (_ID,), Action, _O),
     Operation("POST", "/api/incidents/{incident_id}/claims", "Enter a rumour or a statement.",
-              "operators", Claim, (_ID,), NewClaim, _O, 201),
+              "operators", ChangedClaim, (_ID,), NewClaim, _O, 201),
+    Operation("GET", "/api/incidents/{incident_id}/post-mortem", "What was written when it was "
+              "over: every version.", "incidents", PostMortems, (_ID,)),
+    Operation("POST", "/api/incidents/{incident_id}/post-mortem", "Write a post-mortem, or a "
+              "correction of it with a note that says what it corrects.", "operators",
+              OnePostMortem, (_ID,), NewPostMortem, _O, 201),
     Operation("GET", "/api/incidents/{incident_id}/draft", "Words to start an update or a "
               "post-mortem from, made of the incident's own record.", "operators", Draft,
               (_ID,), None, _O),
     Operation("POST", "/api/claims/{claim_id}/state", "Say what has become of a claim.",
-              "operators", Claim, (_in("claim_id", "A claim's id"),), ClaimState, _O),
+              "operators", ChangedClaim, (_in("claim_id", "A claim's id"),), ClaimState, _O),
     Operation("GET", "/api/audit", "Who did what, the newest first.", "operators", AuditLog,
-              (_LIMIT,), None, _O),
+              (_LIMIT, Param("before", "Before this time", kind="number")), None, _O),
     Operation("GET", "/api/maintenance", "Windows of our operators, with their notes.",
               "maintenance", Windows),
     Operation("POST", "/api/maintenance", "Announce a window.", "operators", OneWindow, (),

@@ -13,6 +13,7 @@ from outlast.nouns import ComponentState, Incident
 from outlast.observatory.claims import Claim
 from outlast.observatory.extent import Extent
 from outlast.observatory.recovery import Forecast, TooFew
+from outlast.status.post_mortems import PostMortem
 from outlast.status.view import Shown, Snapshot
 
 PATH = "/status/snapshot.json"
@@ -32,6 +33,7 @@ class PackedShown(msgspec.Struct, frozen=True):
     too_few: TooFew | None = None
     claims: tuple[Claim, ...] = ()
     states: tuple[ComponentState, ...] = ()
+    post_mortem: tuple[PostMortem, ...] = ()
 
 
 _FIELDS = [field for field in msgspec.structs.fields(Snapshot) if field.name not in _LISTS]
@@ -71,9 +73,10 @@ def _packed(one: Shown) -> PackedShown:
         one.forecast if isinstance(one.forecast, TooFew) else None,
         one.claims,
         one.states,
+        one.post_mortem,
     )
 
 
 def _shown(one: PackedShown) -> Shown:
     forecast = one.likely or one.too_few
-    return Shown(one.incident, one.extent, forecast, one.claims, one.states)
+    return Shown(one.incident, one.extent, forecast, one.claims, one.states, one.post_mortem)

@@ -8,7 +8,7 @@ last answer stands.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 import structlog
@@ -17,6 +17,7 @@ from outlast.clock import Clock
 from outlast.nouns import Incident
 from outlast.observatory.board import Board
 from outlast.observatory.rollups import Rollup
+from outlast.status.post_mortems import PostMortem
 from outlast.status.view import (
     DAY_S,
     DAYS,
@@ -35,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 REFRESH_S = 60.0
 INCIDENTS_MAX = 1000
+_NONE: Mapping[str, tuple[PostMortem, ...]] = {}
 
 
 class Cases(Protocol):
@@ -53,20 +55,36 @@ class Source:
         *,
         fallbacks: Callable[[], tuple[Fallback, ...]] = tuple,
         windows: Callable[[float], tuple[Window, ...]] = lambda _: (),
+        post_mortems: Callable[[], Mapping[str, tuple[PostMortem, ...]]] = lambda: _NONE,
         frame: Callable[[], Frame] = lambda: Frame(0.0, 0.0),
     ) -> None:
-        """`days(start_at, end_at)`: sums by day; `frame`: address, reports and channels now."""
+        """`days(start_at, end_at)`: sums by day; `post_mortems`: another mapping whenever one is
+        new; `frame`: address, reports and channels now."""
         self._board = board
         self._days = days
         self._cases = cases
         self._clock = clock
         self._fallbacks = fallbacks
         self._windows = windows
+        self._post_mortems = post_mortems
         self._frame = frame
         self._past: dict[str, Incident] = {}
         self._looked: dict[str, frozenset[str]] = {}
-        self.version = 0
-        """Grows when something from the database is new."""
+        self._told = post_mortems()
+        self._news = 0
+
+    @property
+    def version(self) -> int:
+        """Grows when something is new that the board does not tell."""
+        told = self._post_mortems()
+        if told is not self._told:
+            self._told = told
+            self._news += 1
+        return self._news
+
+    def told(self, incident_id: str) -> tuple[PostMortem, ...]:
+        """The post-mortem of an incident that the Snapshot no longer has."""
+        return self._post_mortems().get(incident_id, ())
 
     def now(self) -> Snapshot:
         """Return what may be shown now. Touches no database."""
@@ -90,6 +108,7 @@ class Source:
                 looked_days=looked,
                 windows=self._windows(now),
                 fallbacks=self._fallbacks(),
+                post_mortems=self._post_mortems(),
             ),
             Frame(
                 at=board.at,
@@ -125,4 +144,4 @@ class Source:
         for row in rows:
             found.setdefault(row.component, set()).add(date_of(float(row.start_at)))
         self._looked = {name: frozenset(dates) for name, dates in found.items()}
-        self.version += 1
+        self._news += 1

@@ -10,6 +10,8 @@ word for what we say:
 - A component's history between an incident's first and last entry is told with the worst that it
   reached; the newest entry has what is said now.
 - A cancelled window is `completed`, and its name says that it was cancelled.
+- An incident with a post-mortem is `postmortem`, as there, with an entry for each version and the
+  fields `postmortem_*`; others do not have these, as on today's pages.
 
 Nothing here changes while nothing happens, so that ETags hold: times are those of changes.
 """
@@ -24,6 +26,7 @@ import msgspec
 from outlast.nouns import ComponentState, Impact, Incident, Stage, Status, Suspicion, Update
 from outlast.observatory.headline import looked_at
 from outlast.observatory.words import Lang, clock_time, component_name, provider_name
+from outlast.status.post_mortems import PostMortem, spoken, tidy
 from outlast.status.scope import (
     Scope,
     announced_at,
@@ -50,6 +53,7 @@ _WORDS: dict[str, dict[Lang, str]] = {
     "corrects": {"en": "Correction of {time}: ", "fr": "Correction de {time}\u00a0: "},
     "not sure": {"en": "Suspected, not confirmed.", "fr": "Soupçonné, pas confirmé."},
     "not looked": {"en": "Nobody has looked yet.", "fr": "Personne n'a encore regardé."},
+    "post-mortem corrected": {"en": "Corrected: ", "fr": "Corrigé\u00a0: "},
     "upstreams": {"en": "Our own upstreams", "fr": "Nos propres accès"},
     "stale": {
         "en": "Not known: this was last looked at {time}.",
@@ -115,7 +119,7 @@ class _Page:
     def _changed_at(self) -> float:
         """When anything that is listed changed last."""
         times = [row.state.since_at for row in self.rows]
-        times += [_last_at(one.incident) for one in self.shown]
+        times += [_last_at(one) for one in self.shown]
         times += [at for at in map(announced_at, self.windows) if at <= self.snapshot.made_at]
         return max(times, default=0.0) or self.snapshot.at
 
@@ -222,12 +226,13 @@ class _Page:
         incident = one.incident
         ident_ = ident("incident", incident.id)
         monitored = [update.at for update in incident.updates if update.stage is Stage.MONITORING]
-        return {
+        told = self._post_mortem(one)
+        found = {
             "id": ident_,
             "name": _name(incident, self.lang),
-            "status": incident.stage.value,
+            "status": "postmortem" if told else incident.stage.value,
             "created_at": iso(incident.opened_at),
-            "updated_at": iso(_last_at(incident)),
+            "updated_at": iso(_last_at(one)),
             "monitoring_at": iso_or_none(monitored[-1] if monitored else None),
             "resolved_at": iso_or_none(incident.resolved_at),
             "impact": _impact(incident),
@@ -237,6 +242,20 @@ class _Page:
             "incident_updates": self._updates(one)[::-1],
             "components": [self.component(state) for state in one.states],
             "reminder_intervals": None,
+        }
+        return found | told
+
+    def _post_mortem(self, one: Shown) -> Document:
+        """The fields of an incident that has one, and while it is over alone: it may come back."""
+        if not one.post_mortem or one.incident.stage is not Stage.RESOLVED:
+            return {}
+        return {
+            "postmortem_body": _post_mortem_text(one.post_mortem[-1], self.lang),
+            "postmortem_body_last_updated_at": iso(one.post_mortem[-1].at),
+            "postmortem_ignored": False,
+            "postmortem_published_at": iso(one.post_mortem[0].at),
+            "postmortem_notified_subscribers": False,
+            "postmortem_notified_twitter": False,
         }
 
     def _updates(self, one: Shown) -> list[Document]:
@@ -259,6 +278,13 @@ class _Page:
             ]
             before |= after
             found.append(self._update(incident, number, update, affected))
+        incident_id = ident("incident", incident.id)
+        for version in one.post_mortem:
+            body = _post_mortem_text(version, self.lang)
+            ident_ = ident("update", f"{incident.id}/{version.id}")
+            found.append(_entry(ident_, "postmortem", body, version.at, incident_id, []))
+        if one.post_mortem:
+            found.sort(key=lambda entry: str(entry["created_at"]))
         return found
 
     def _update(
@@ -403,8 +429,19 @@ def _impact(incident: Incident) -> str:
     return Impact.MINOR.value
 
 
-def _last_at(incident: Incident) -> float:
-    return max((update.at for update in incident.updates), default=incident.opened_at)
+def _last_at(one: Shown) -> float:
+    times = [update.at for update in one.incident.updates]
+    times += [version.at for version in one.post_mortem]
+    return max(times, default=one.incident.opened_at)
+
+
+def _post_mortem_text(version: PostMortem, lang: Lang) -> str:
+    """A version's words; a correction begins with what it corrects."""
+    words = tidy(spoken(version.text, lang)[1])
+    if not version.note:
+        return words
+    note = clean(spoken(version.note, lang)[1])
+    return f"{_WORDS['post-mortem corrected'][lang]}{note}\n\n{words}"
 
 
 def _created(row: Row | None) -> str | None:

@@ -6,7 +6,8 @@ texts; a correction is an entry of its own. Components that waver (`changed`) ma
 they make no messages. The same update has the same id in every feed of a language, so that who
 follows two feeds reads it once.
 
-Contents are plain text. Where a reader takes it for HTML (RSS), it is escaped once more.
+Contents are plain text. Where a reader takes it for HTML (RSS), it is escaped once more, and its
+lines end as HTML's do. Each version of a post-mortem has an entry.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import msgspec
 
 from outlast.nouns import Incident, Suspicion, Update
 from outlast.observatory.words import Lang
+from outlast.status.post_mortems import PostMortem, spoken, tidy
 from outlast.status.scope import PAGE, Scope, announced_at, shown, windows
 from outlast.status.stamps import clean, iso, rfc822, urn
 from outlast.status.statuspage import update_text
@@ -53,6 +55,10 @@ _WINDOWS: dict[str, dict[Lang, str]] = {
     "completed": {"en": "Maintenance done", "fr": "Maintenance terminée"},
     "cancelled": {"en": "Maintenance cancelled", "fr": "Maintenance annulée"},
 }
+_POST_MORTEMS: dict[str, dict[Lang, str]] = {
+    "written": {"en": "Post-mortem", "fr": "Bilan"},
+    "corrected": {"en": "Post-mortem corrected", "fr": "Bilan corrigé"},
+}
 _ABOUT: dict[Lang, str] = {
     "en": "Outages as the evidence shows them: suspected, confirmed, over.",
     "fr": "Les pannes telles que les indices les montrent\u00a0: soupçonnées, confirmées, finies.",
@@ -82,11 +88,17 @@ def feed_path(scope: Scope, lang: Lang, form: str) -> str:
 
 def entries(snapshot: Snapshot, scope: Scope, lang: Lang) -> list[Entry]:
     """Return what happened, the newest first, at most ENTRIES_LIMIT."""
+    listed = shown(snapshot, scope)
     found = [
         _of_update(snapshot, one.incident, number, lang)
-        for one in shown(snapshot, scope)
+        for one in listed
         for number, update in enumerate(one.incident.updates)
         if update.kind not in SILENT
+    ]
+    found += [
+        _of_post_mortem(snapshot, one.incident, version, lang)
+        for one in listed
+        for version in one.post_mortem
     ]
     for window in windows(snapshot, scope):
         found += _of_window(snapshot, window, lang)
@@ -114,6 +126,25 @@ def _of_update(snapshot: Snapshot, incident: Incident, number: int, lang: Lang) 
         text=update_text(incident, update, lang),
         url=f"{snapshot.base_url}{PAGE}/incidents/{incident.id}?lang={lang}",
         tags=tuple(clean(one, 200) for one in (update.kind, *sorted(components)[:20])),
+    )
+
+
+def _of_post_mortem(
+    snapshot: Snapshot, incident: Incident, version: PostMortem, lang: Lang
+) -> Entry:
+    """An entry for each version: one that is corrected is read again."""
+    kind = _POST_MORTEMS["corrected" if version.note else "written"][lang]
+    colon = ":" if lang == "en" else "\u00a0:"
+    title = incident.title.get(lang) or incident.title.get("en", "")
+    note = spoken(version.note, lang)[1]
+    words = tidy(spoken(version.text, lang)[1])
+    return Entry(
+        id=urn("post_mortem", incident.id, version.id, lang),
+        at=version.at,
+        title=clean(f"{kind}{colon} {title}", 300),
+        text=f"{clean(note)}\n\n{words}" if note else words,
+        url=f"{snapshot.base_url}{PAGE}/incidents/{incident.id}?lang={lang}#post-mortem",
+        tags=("post_mortem", *(clean(one, 200) for one in sorted(incident.components)[:20])),
     )
 
 
@@ -186,7 +217,7 @@ def _rss(found: _Feed) -> bytes:
         f"<title>{_xml(_without_tags(one.title))}</title><link>{_xml(one.url)}</link>"
         f"<pubDate>{rfc822(one.at)}</pubDate>"
         + "".join(f"<category>{_xml(_without_tags(tag))}</category>" for tag in one.tags)
-        + f"<description>{_xml(html.escape(one.text, quote=False))}</description></item>\n"
+        + f"<description>{_xml(_as_html(one.text))}</description></item>\n"
         for one in found.entries
     )
     return (
@@ -237,6 +268,10 @@ def links(snapshot: Snapshot, scopes: Iterable[Scope], langs: Iterable[Lang]) ->
 
 def _xml(text: str) -> str:
     return html.escape(text, quote=True)
+
+
+def _as_html(text: str) -> str:
+    return html.escape(text, quote=False).replace("\n", "<br>")
 
 
 def _without_tags(text: str) -> str:

@@ -137,7 +137,11 @@ _EN = {
     "not_found_text": "The overview shows everything that is known.",
     "other_lang": "Français",
     "method_link": "How we know what we say",
-    "post_mortem": "In the end",
+    "post_mortem": "Post-mortem",
+    "written": "By {by}, {time}.",
+    "written_and_corrected": "By {by}, {time}; corrected since.",
+    "corrected": "corrected",
+    "as_written": "As it stood from {time}",
 }
 _FR = {
     "title": "État des services",
@@ -271,7 +275,11 @@ _FR = {
     "not_found_text": "La vue d'ensemble montre tout ce que l'on sait.",
     "other_lang": "English",
     "method_link": "Comment nous savons ce que nous disons",
-    "post_mortem": "En fin de compte",
+    "post_mortem": "Bilan",
+    "written": "Par {by}, {time}.",
+    "written_and_corrected": "Par {by}, {time}\u00a0; corrigé depuis.",
+    "corrected": "corrigé",
+    "as_written": "Tel qu'il était à partir de {time}",
 }
 TEXTS: dict[Lang, dict[str, str]] = {"en": _EN, "fr": _FR}
 

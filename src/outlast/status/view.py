@@ -26,6 +26,7 @@ from outlast.observatory.extent import Extent
 from outlast.observatory.headline import headline
 from outlast.observatory.recovery import Forecast, TooFew
 from outlast.observatory.words import provider_name
+from outlast.status.post_mortems import PostMortem
 
 Text = dict[str, str]
 """By language: `en`, `fr`."""
@@ -78,6 +79,8 @@ class Shown(msgspec.Struct, frozen=True):
     claims: tuple[Claim, ...] = ()
     states: tuple[ComponentState, ...] = ()
     """What is said now of its components."""
+    post_mortem: tuple[PostMortem, ...] = ()
+    """Its versions, the newest last."""
 
 
 class Fallback(msgspec.Struct, frozen=True):
@@ -153,6 +156,8 @@ class Around(msgspec.Struct, frozen=True):
     """By component: the dates on which anything was observed of it."""
     windows: tuple[Window, ...] = ()
     fallbacks: tuple[Fallback, ...] = ()
+    post_mortems: Mapping[str, tuple[PostMortem, ...]] = {}
+    """By incident, the newest version last."""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -258,6 +263,7 @@ def _shown(incident: Incident, states: Mapping[str, ComponentState], around: Aro
         forecast=around.forecasts.get(incident.id),
         claims=around.claims.get(incident.id, ()),
         states=tuple(states[name] for name in sorted(incident.components) if name in states),
+        post_mortem=around.post_mortems.get(incident.id, ()),
     )
 
 
