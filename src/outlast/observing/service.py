@@ -47,7 +47,6 @@ from outlast.observatory.reporting import Reporting
 from outlast.observatory.subscribe_http import Offer, SubscriptionsApi
 from outlast.observatory.watch import Watch
 from outlast.observatory.watcher import Watcher, Wishes
-from outlast.observing.operating import Operating
 from outlast.observing.parts import (
     expected,
     feeds_of,
@@ -59,6 +58,7 @@ from outlast.observing.parts import (
     providers_of,
 )
 from outlast.status.http import StatusPages
+from outlast.status.maintenance_http import MaintenanceApi
 from outlast.status.source import Source
 from outlast.status.view import Fallback, Frame
 from outlast.store.database import Database, DatabaseUnavailable
@@ -104,9 +104,7 @@ class Observing:
         self.watcher = Watcher(
             self.watch, self.board, self.history, self.casebook, bus, clock, shared=shared
         )
-        self._find_receipt = find_receipt
-        self._inward = inward
-        self._standing = standing
+        self._find_receipt, self._inward, self._standing = find_receipt, inward, standing
         self._gathering, self._intake = Gathering(), Intake()
         self._intake.learn(target.component for target in self.targets)
         self._secrets = peer_secrets(settings)
@@ -128,23 +126,19 @@ class Observing:
             operator=self.operator,
             trusted=networks(wanted.trusted_proxies),
         )
-        self._operating = Operating(self.board, self.casebook, self.operator, clock)
+        self._maintenance = MaintenanceApi(
+            self.casebook, clock, self.operator, self.board.states.keys, self.board.incident
+        )
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
-        self.watcher.wishes = Wishes(
-            probe=self._prober.hurry,
-            calm=self._prober.calm,
-            page=self._poller.hurry,
-            page_calm=self._poller.relax,
-            tell=self.notifier.wake,
-        )
+        self.watcher.wishes = self._wishes()
 
     def routes(self) -> list[BaseRoute]:
         found: list[BaseRoute] = [
             *self._api.routes(),
             Route(REPORTS, _Reports(self), methods=["POST", "OPTIONS", "GET"]),
             *self._subscriptions.routes(),
-            *self._operating.routes(),
+            *self._maintenance.routes(),
             *self._pages.routes(),
         ]
         if self._secrets:
@@ -189,7 +183,7 @@ class Observing:
                 self._gather,
                 self._read_table,
                 self._source.run,
-                *self._operating.jobs().values(),
+                self._maintenance.run,
             ]
             if self.settings.observatory.feeds:
                 work.append(self._poller.run)
@@ -232,6 +226,17 @@ class Observing:
         reports = self.settings.observatory.reports
         base = self.settings.base_url
         return Frame(at=0.0, now=0.0, base_url=base, reports=reports, subscriptions=kinds)
+
+    def _wishes(self) -> Wishes:
+        return Wishes(
+            probe=self._prober.hurry,
+            closer=self._prober.closer,
+            enough=self._prober.enough,
+            calm=self._prober.calm,
+            page=self._poller.hurry,
+            page_calm=self._poller.relax,
+            tell=self.notifier.wake,
+        )
 
     def _probed(self, observation: Observation) -> None:
         self.history.append(observation)
@@ -286,8 +291,7 @@ class Observing:
             self.casebook,
             self.clock,
             fallbacks=self._fallbacks,
-            windows=self._operating.maintenance.windows,
-            post_mortems=self._operating.book.all,
+            windows=self._maintenance.windows,
             frame=self._frame,
         )
 
