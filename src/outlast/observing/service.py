@@ -47,6 +47,7 @@ from outlast.observatory.reporting import Reporting
 from outlast.observatory.subscribe_http import Offer, SubscriptionsApi
 from outlast.observatory.watch import Watch
 from outlast.observatory.watcher import Watcher, Wishes
+from outlast.observing.operating import Operating
 from outlast.observing.parts import (
     expected,
     feeds_of,
@@ -58,7 +59,6 @@ from outlast.observing.parts import (
     providers_of,
 )
 from outlast.status.http import StatusPages
-from outlast.status.maintenance_http import MaintenanceApi
 from outlast.status.source import Source
 from outlast.status.view import Fallback, Frame
 from outlast.store.database import Database, DatabaseUnavailable
@@ -126,9 +126,7 @@ class Observing:
             operator=self.operator,
             trusted=networks(wanted.trusted_proxies),
         )
-        self._maintenance = MaintenanceApi(
-            self.casebook, clock, self.operator, self.board.states.keys, self.board.incident
-        )
+        self._operating = Operating(self.board, self.casebook, self.operator, clock)
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
         self.watcher.wishes = self._wishes()
@@ -138,7 +136,7 @@ class Observing:
             *self._api.routes(),
             Route(REPORTS, _Reports(self), methods=["POST", "OPTIONS", "GET"]),
             *self._subscriptions.routes(),
-            *self._maintenance.routes(),
+            *self._operating.routes(),
             *self._pages.routes(),
         ]
         if self._secrets:
@@ -183,7 +181,7 @@ class Observing:
                 self._gather,
                 self._read_table,
                 self._source.run,
-                self._maintenance.run,
+                *self._operating.jobs().values(),
             ]
             if self.settings.observatory.feeds:
                 work.append(self._poller.run)
@@ -291,7 +289,8 @@ class Observing:
             self.casebook,
             self.clock,
             fallbacks=self._fallbacks,
-            windows=self._maintenance.windows,
+            windows=self._operating.maintenance.windows,
+            post_mortems=self._operating.book.all,
             frame=self._frame,
         )
 
