@@ -47,6 +47,7 @@ from outlast.observatory.reporting import Reporting
 from outlast.observatory.subscribe_http import Offer, SubscriptionsApi
 from outlast.observatory.watch import Watch
 from outlast.observatory.watcher import Watcher, Wishes
+from outlast.observing.background import Background, Job
 from outlast.observing.operating import Operating
 from outlast.observing.parts import (
     expected,
@@ -89,6 +90,7 @@ class Observing:
         data = settings.data_path
         self.settings = settings
         self.clock = clock
+        self.background = Background(clock)
         self.journal = Journal(data / "observations")
         days, sums = wanted.retention_days, wanted.rollup_days
         self.history = History(
@@ -173,22 +175,22 @@ class Observing:
             stack.push_async_callback(self.notifier.close)
             stack.push_async_callback(self.watcher.close)
             await self._recall()
-            work: list[Callable[[], Awaitable[None]]] = [
-                self.history.run,
-                self.casebook.run,
-                self.watcher.run,
-                self.notifier.run,
-                self._gather,
-                self._read_table,
-                self._source.run,
-                *self._operating.jobs().values(),
-            ]
+            work: dict[str, Job] = {
+                "history": self.history.run,
+                "incidents": self.casebook.run,
+                "watch": self.watcher.run,
+                "notices": self.notifier.run,
+                "gathering": self._gather,
+                "networks": self._read_table,
+                "status page": self._source.run,
+                **self._operating.jobs(),
+            }
             if self.settings.observatory.feeds:
-                work.append(self._poller.run)
+                work["vendors' pages"] = self._poller.run
             if self.settings.observatory.probes:
-                work += [self._prober.run, self._peers.run]
-            for one in work:
-                stack.push_async_callback(_stop, asyncio.create_task(_keep(one)))
+                work |= {"probes": self._prober.run, "peers": self._peers.run}
+            for name, job in work.items():
+                stack.push_async_callback(self.background.start(name, job))
             yield
 
     def describe(self) -> dict[str, Any]:
@@ -204,6 +206,7 @@ class Observing:
                 "error": casebook.last_error,
             },
             "notifications": msgspec.to_builtins(notifier),
+            "background": self.background.describe(),
         }
 
     def _fallbacks(self) -> tuple[Fallback, ...]:
@@ -360,16 +363,3 @@ class _Reports:
         kind = (b"content-type", b"application/json")
         await send({"type": "http.response.start", "status": 404, "headers": [kind]})
         await send({"type": "http.response.body", "body": body})
-
-
-async def _keep(work: Callable[[], Awaitable[None]]) -> None:
-    """Run background work; an error in it is logged and never ends the service."""
-    try:
-        await work()
-    except Exception:  # the log is the report
-        log.exception("background work ended", work=getattr(work, "__qualname__", str(work)))
-
-
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
