@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from outlast.nouns import Outcome
-from outlast.store.database import DatabaseUnavailable
-from tests.observatory.service.test_service import Reader, failing, house, open_house
+from tests.observatory.service.test_service import (
+    Reader,
+    dying_house,
+    failing,
+    house,
+    open_house,
+)
 
 
 async def page(
@@ -70,7 +73,7 @@ async def test_a_form_reports_without_a_script_and_leads_back(tmp_path: Path) ->
         ) as answer:
             assert answer.status == 303
             place = answer.headers["location"]
-        assert place == "/status?lang=fr&reported=counted"
+        assert place == "/status?lang=fr&reported=counted&about=anthropic/web"
         assert "Votre signalement compte" in await page(reader, place)
 
 
@@ -119,17 +122,11 @@ async def test_pages_of_providers_incidents_and_what_is_not_there(tmp_path: Path
 
 
 async def test_with_the_database_gone_the_last_state_is_shown_and_said_to_be_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    async with open_house(house(tmp_path)) as reader:
+    async with dying_house(tmp_path) as (reader, gate):
         await failing(reader)
-        database = reader.running.service.database
-
-        async def dead(*_: object) -> None:
-            raise DatabaseUnavailable("The database cannot be used now: it is gone.")
-
-        monkeypatch.setattr(database, "write", dead)
-        monkeypatch.setattr(database, "read", dead)
+        gate.shut()
         reader.see("anthropic/web", Outcome.TIMEOUT, 40, "probe")
         await reader.look()
         shown = await page(reader)

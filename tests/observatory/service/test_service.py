@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
-from outlast.config import ObservatorySettings, Settings
+from outlast.config import ObservatorySettings, Settings, StoreSettings
 from outlast.nouns import Kind, Observation, Outcome
 from outlast.observatory.http import STREAMS_OF_ONE_MAX
 from outlast.observatory.watcher import Role
-from outlast.store.database import DatabaseUnavailable
 from tests.service import Running, route, serving, settings, upstream
+from tests.store.databases import Gate, postgresql_url
 
 JSON = dict[str, Any]
 
 
-def house(folder: Path, **more: Any) -> Settings:
+def house(folder: Path, *, database: str = "", **more: Any) -> Settings:
     wanted = ObservatorySettings(feeds=False, probes=False, providers=("anthropic",), **more)
     nobody = "http://127.0.0.1:9"
     return settings(
@@ -30,6 +30,7 @@ def house(folder: Path, **more: Any) -> Settings:
         [upstream("anthropic", Kind.ANTHROPIC, nobody), upstream("other", Kind.ANTHROPIC, nobody)],
         [route("claude-*", "anthropic/claude-x", "other/claude-x")],
         observatory=wanted,
+        store=StoreSettings(url=database),
     )
 
 
@@ -238,26 +239,53 @@ async def test_after_a_restart_everything_is_there_and_goes_on(tmp_path: Path) -
         assert again["id"] == before["id"]
 
 
-async def test_a_dead_database_stops_neither_the_watch_nor_the_page(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with open_house(house(tmp_path)) as reader:
-        await reader.look()
-        database = reader.running.service.database
+@asynccontextmanager
+async def dying_house(folder: Path) -> AsyncIterator[tuple[Reader, Gate]]:
+    """A service on a PostgreSQL behind a gate that can be shut."""
+    gate = Gate()
+    gate.open()
+    try:
+        with postgresql_url(gate.port) as url:
+            async with open_house(house(folder, database=url)) as reader:
+                await reader.look()
+                yield reader, gate
+    finally:
+        gate.shut()
 
-        async def dead(*_: object) -> None:
-            raise DatabaseUnavailable("The database cannot be used now: it is gone.")
 
-        monkeypatch.setattr(database, "write", dead)
-        monkeypatch.setattr(database, "read", dead)
+async def test_a_dead_database_stops_neither_the_watch_nor_the_page(tmp_path: Path) -> None:
+    async with dying_house(tmp_path) as (reader, gate):
+        gate.shut()
         incident = await failing(reader)
         status = await reader.get("/api/status")
         assert [one["id"] for one in status["incidents"]] == [incident["id"]]
-        assert "gone" in status["trouble"]
+        assert "cannot be used now" in status["trouble"]
         listed = await reader.get("/api/incidents")
         assert listed["complete"] is False
         assert [one["id"] for one in listed["incidents"]] == [incident["id"]]
         await reader.get("/api/incidents/inc_of_last_year", 503)
+        gate.open()
+        observing = reader.running.service.observing
+        assert observing is not None
+        assert (await observing.casebook.flush()) is True
+        stored = await observing.casebook.incident(incident["id"])
+        assert stored is not None
+        await reader.get("/api/incidents/inc_of_last_year", 404)
+
+
+async def test_a_locked_database_file_stops_neither_the_watch_nor_the_page(tmp_path: Path) -> None:
+    async with open_house(house(tmp_path)) as reader:
+        await reader.look()
+        with closing(sqlite3.connect(tmp_path / "outlast.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            incident = await failing(reader)
+            while not (status := await reader.get("/api/status"))["trouble"]:
+                await reader.look()
+            assert "locked" in status["trouble"]
+            assert [one["id"] for one in status["incidents"]] == [incident["id"]]
+            listed = await reader.get("/api/incidents")
+            assert [one["id"] for one in listed["incidents"]] == [incident["id"]]
+            other.execute("ROLLBACK")
 
 
 async def test_bad_questions_get_sentences(tmp_path: Path) -> None:
