@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from outlast.observatory import addresses
 from outlast.observatory.addresses import Forbidden, Rules, check_url, next_url, why_not
 
 OWN = Rules(private=True, plain=True)
@@ -24,7 +25,10 @@ INWARD = ["127.0.0.1", "127.255.255.254", "10.0.0.1", "172.16.0.1", "172.31.255.
 NEVER = ["169.254.169.254", "169.254.0.1", "100.100.100.200", "168.63.129.16", "192.0.0.192",
          "fd00:ec2::254", "0.0.0.0", "0.1.2.3", "::", "224.0.0.1", "239.255.255.255", "240.0.0.1",
          "255.255.255.255", "fe80::1", "fe80::1%eth0", "ff02::1", "::ffff:169.254.169.254",
-         "64:ff9b::a9fe:a9fe", "::ffff:224.0.0.1", "::169.254.169.254"]  # fmt: skip
+         "64:ff9b::a9fe:a9fe", "::ffff:224.0.0.1", "::169.254.169.254", "2002:a9fe:a9fe::1",
+         "2002:6464:64c8::", "2002:e000:1::", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::",
+         "64:ff9b:1:a9:fe:a9fe::", "64:ff9b:1:0:a9:fea9:fe00:0", "64:ff9b:1:a83f:81:1000::",
+         "::ffff:0:a9fe:a9fe", "2001:0:a9fe:a9fe::", "2001:0:808:808:0:0:5601:5601"]  # fmt: skip
 
 
 @pytest.mark.parametrize("address", PUBLIC)
@@ -105,9 +109,16 @@ def test_the_rules_are_never_laxer_than_the_standard_librarys(
         "https://example.com/" + "x" * 2000,
     ],
 )
-def test_an_address_is_refused_in_a_sentence(url: str) -> None:
-    with pytest.raises(Forbidden, match=r"\.$"):
+def test_an_address_is_refused_in_a_sentence_of_both_languages(url: str) -> None:
+    with pytest.raises(Forbidden, match=r"\.$") as caught:
         check_url(url)
+    assert caught.value.french.endswith(".")
+    assert caught.value.french != str(caught.value)
+
+
+def test_every_reason_has_its_french() -> None:
+    reasons = {why for _, why in (*addresses.NEVER, *addresses.PRIVATE)}
+    assert set(addresses.FRENCH) == reasons | {"not a public network"}
 
 
 @pytest.mark.parametrize(

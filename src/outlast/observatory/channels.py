@@ -24,7 +24,14 @@ from yarl import URL
 from outlast.observatory import notify_signing as signing
 from outlast.observatory.addresses import Rules
 from outlast.observatory.guard import forbidden_behind, guarded_connector
-from outlast.observatory.notify_texts import Links, chat, confirm_link, leave_link, payload
+from outlast.observatory.notify_texts import (
+    Links,
+    chat,
+    confirm_link,
+    leave_link,
+    manage_link,
+    payload,
+)
 from outlast.observatory.notifying import Parcel, Refused, Result, Sent, Unknown
 
 POST_S = 10.0
@@ -33,6 +40,9 @@ CONNECT_S = 5.0
 ANSWER_LIMIT_BYTES = 64 << 10
 """An answer's body says nothing to us; so much of it is read to end the connection in order."""
 RETRY_AFTER_LIMIT_CHARS = 10
+TEXT_LIMIT = 4000
+"""Signs of a chat's message as it is sent: Slack advises so many ("Best practices" of its
+`chat.postMessage`), and escaping makes a text longer."""
 
 
 class Channel(Protocol):
@@ -47,7 +57,9 @@ def links_for(parcel: Parcel, base: str, key: bytes, now: float) -> Links:
     one = parcel.subscription.id
     confirm = signing.mint(key, signing.Purpose.CONFIRM, one, now + signing.CONFIRM_S)
     leave = signing.mint(key, signing.Purpose.LEAVE, one)
-    return Links(base, confirm_link(base, confirm), leave_link(base, leave))
+    return Links(
+        base, confirm_link(base, confirm), leave_link(base, leave), manage_link(base, leave)
+    )
 
 
 def guarded_session(rules: Rules) -> aiohttp.ClientSession:
@@ -63,8 +75,8 @@ def guarded_session(rules: Rules) -> aiohttp.ClientSession:
     )
 
 
-class _Posting:
-    """What both ways of POSTing share. The session is made when the first message leaves."""
+class PostChannel:
+    """What all ways of POSTing share. The session is made when the first message leaves."""
 
     doubtful: frozenset[int] = frozenset()
     """Statuses after which the message may have arrived."""
@@ -114,7 +126,7 @@ class _Posting:
         return Refused(f"it answered {status}", retry_after_s=_seconds(retry_after))
 
 
-class WebhookChannel(_Posting):
+class WebhookChannel(PostChannel):
     """JSON, signed, to an address that took a signed test before it counted."""
 
     async def send(self, parcel: Parcel, now: float) -> Result:
@@ -130,18 +142,23 @@ class WebhookChannel(_Posting):
         return await self._post(parcel.subscription.target, body, headers)
 
 
-class SlackChannel(_Posting):
-    """`{"text": …}` to an incoming webhook: Slack, Mattermost, Rocket.Chat, Discord's /slack."""
+class SlackChannel(PostChannel):
+    """`{"text": …}` to an incoming webhook: Slack, Mattermost, Rocket.Chat, Discord's /slack.
+
+    What Slack's answers mean is in its "Sending messages using incoming webhooks", section
+    "Handling errors": it says `ok` with 200; 400 to 404 are of the payload, the hook or its channel
+    and stay so, 410 that the channel is archived.
+    """
 
     doubtful = frozenset({502, 504})
 
     async def send(self, parcel: Parcel, now: float) -> Result:
         links = links_for(parcel, self._base, self._key, now)
-        body = msgspec.json.encode({"text": escaped(chat(parcel, links))})
+        body = msgspec.json.encode({"text": fitted(escaped(chat(parcel, links)))})
         return await self._post(parcel.subscription.target, body, {})
 
     def _judge(self, status: int, retry_after: str) -> Result:
-        if status in {403, 404}:  # Slack: the channel or the hook was taken away
+        if status in {400, 403, 404}:
             return Refused(f"it answered {status}", again=False)
         return super()._judge(status, retry_after)
 
@@ -154,6 +171,17 @@ def escaped(text: str) -> str:
     """
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return text.replace("@", "@\u200b")
+
+
+def fitted(text: str) -> str:
+    """Escaped text, cut where a chat would cut it, and never inside one of its signs."""
+    if len(text) <= TEXT_LIMIT:
+        return text
+    cut = text[: TEXT_LIMIT - 1]
+    start = cut.rfind("&")
+    if start >= 0 and ";" not in cut[start:]:
+        cut = cut[:start]
+    return cut.rstrip() + "…"
 
 
 def _seconds(text: str) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 from sqlalchemy import select
 
 from outlast.observatory import delivery_tables as book
@@ -31,6 +32,8 @@ from outlast.observatory.subscribing import Channel, Digest, Subscription, wants
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
+log = structlog.get_logger(__name__)
+
 SPREAD_EACH = 500
 """Subscribers a transaction: it stays short, and others write in between."""
 DIGEST_MAX = 50
@@ -50,11 +53,17 @@ class Claim(msgspec.Struct, frozen=True):
 
 def spread(connection: Connection, now: float) -> bool:
     """Give the next subscribers their rows of the oldest news. Whether there was any to spread."""
-    item = book.unspread(connection)
-    if item is None:
+    found = book.unspread(connection)
+    if found is None:
         return False
+    item = found.item
+    if item is None:
+        # It is told to nobody, and what comes after it is.
+        log.error("news_cannot_be_read", state=found.state)
+        book.note_spread(connection, found.state, "", now)
+        return True
     table = people.subscriptions
-    found = (
+    rows = (
         connection.execute(
             select(table)
             .where(
@@ -67,10 +76,10 @@ def spread(connection: Connection, now: float) -> bool:
         .mappings()
         .all()
     )
-    batch = [people.from_row(row) for row in found]
+    batch = people.read(rows)
     book.note(connection, item, _hearers(connection, item, batch, now))
-    last = len(batch) < SPREAD_EACH
-    to = batch[-1].id if batch else ""
+    last = len(rows) < SPREAD_EACH
+    to = str(rows[-1]["id"]) if rows else ""
     book.note_spread(connection, item.state, to, now if last else None)
     return True
 
@@ -92,7 +101,7 @@ def _hearers(
             case Audience.ALL:
                 fits = True
         if fits:
-            out[one.id] = due_at(one.wanted.digest, now)
+            out[one.id] = due_at(one.wanted.digest, now, one.wanted.hour)
     return out
 
 

@@ -98,6 +98,14 @@ class Row(msgspec.Struct, frozen=True):
     """Before any refusal put it off."""
 
 
+class Unspread(msgspec.Struct, frozen=True):
+    """News that not everyone has a row for."""
+
+    state: str
+    item: News | None
+    """None: what is written there cannot be read, and nobody can be told it."""
+
+
 class Due(msgspec.Struct, frozen=True):
     spread: bool
     send: bool
@@ -143,7 +151,7 @@ def ask_again(connection: Connection, subscription_id: str, now: float) -> bool:
     return there is not None and there != SENT
 
 
-def unspread(connection: Connection) -> News | None:
+def unspread(connection: Connection) -> Unspread | None:
     """The next news that not every subscriber has a row for, locked; None: nothing to do.
 
     An incident's news are spread in their order, because who hears of an end depends on who has
@@ -151,7 +159,7 @@ def unspread(connection: Connection) -> News | None:
     """
     earlier = news.alias()
     found = connection.execute(
-        select(news.c.body)
+        select(news.c.state, news.c.body)
         .where(
             news.c.spread_at.is_(None),
             ~exists().where(
@@ -163,8 +171,16 @@ def unspread(connection: Connection) -> News | None:
         .order_by(news.c.at, news.c.number)
         .limit(1)
         .with_for_update(skip_locked=True)
-    ).scalar_one_or_none()
-    return msgspec.json.decode(found, type=News) if found is not None else None
+    ).one_or_none()
+    return Unspread(found.state, read(found.body)) if found is not None else None
+
+
+def read(body: str) -> News | None:
+    """News as they were written down; None where they cannot be read any more."""
+    try:
+        return msgspec.json.decode(body, type=News)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
 
 
 def spread_place(connection: Connection, state: str) -> str:
@@ -346,12 +362,12 @@ def told(connection: Connection, subscription_ids: list[str]) -> dict[str, dict[
 
 
 def find_news(connection: Connection, states: list[str]) -> dict[str, News]:
-    """By state, in the order in which they happened; what is no longer kept is left out."""
+    """By state, in the order in which they happened; what is no longer kept, or cannot be read, is
+    left out."""
     found = connection.execute(
         select(news.c.body).where(news.c.state.in_(states)).order_by(news.c.at, news.c.number)
     ).scalars()
-    items = [msgspec.json.decode(body, type=News) for body in found]
-    return {item.state: item for item in items}
+    return {item.state: item for item in map(read, found) if item is not None}
 
 
 def end(

@@ -218,21 +218,32 @@ class Notifier:
                 await _wait(self._closing, POLL_S)
 
     async def _write_down(self, batch: list[_Ended]) -> None:
-        """In one transaction; where the data themselves are at fault, each on its own."""
+        """In one transaction; where one of them cannot be written, each on its own.
+
+        What cannot be written stays in the book as being sent, and is unknown when its lease is
+        over: it must not keep the others from being written down.
+        """
         if not batch:
             return
         try:
             endings = await self._database.write(
                 partial(_settle_all, batch=batch, now=self._clock.wall())
             )
-        except (IntegrityError, DataError) as error:
+        except DATABASE_TROUBLES:
+            raise
+        except Exception as error:
             if len(batch) > 1:
                 for one in batch:
                     await self._write_down([one])
                 return
-            # The error's own text would show what is in the row: an address.
-            reason = type(error).__name__
-            log.warning("notice_left_unknown", delivery=batch[0].claim.parcel.id, reason=reason)
+            # The text of these two would show what is in the row: an address.
+            told = not isinstance(error, IntegrityError | DataError)
+            log.warning(
+                "notice_left_unknown",
+                delivery=batch[0].claim.parcel.id,
+                reason=type(error).__name__,
+                exc_info=told,
+            )
             batch[0].written = True
             return
         for one, ending in zip(batch, endings, strict=True):

@@ -32,6 +32,10 @@ class Purpose(StrEnum):
 class BadToken(ValueError):
     """A token that is not ours, for something else, or too old. Says which to its bearer."""
 
+    def __init__(self, english: str, french: str) -> None:
+        super().__init__(english)
+        self.texts = {"en": english, "fr": french}
+
 
 def mint(key: bytes, purpose: Purpose, subscription_id: str, until: float = FOREVER) -> str:
     """A token for one thing with one subscription, until a time (0: for ever)."""
@@ -43,16 +47,25 @@ def read(key: bytes, purpose: Purpose, token: str, now: float) -> str:
     """The subscription's id. Raises BadToken."""
     said, _, signature = token[: TOKEN_LIMIT + 1].rpartition(".")
     if len(token) > TOKEN_LIMIT or not token.isascii():
-        raise BadToken("This link is not one of ours.")
+        raise BadToken(
+            "This link is not one of ours. Copy it whole.",
+            "Ce lien n'est pas un des nôtres. Copiez-le en entier.",
+        )
     expected = _b64(_mac(key, f"token {said}".encode())[:24])
     if not hmac.compare_digest(expected.encode(), signature.encode()):
-        raise BadToken("This link is not one of ours, or it was cut on its way. Copy it whole.")
+        raise BadToken(
+            "This link is not one of ours, or it was cut on its way. Copy it whole.",
+            "Ce lien n'est pas un des nôtres, ou il a été coupé en route. Copiez-le en entier.",
+        )
     what, _, rest = said.partition(".")
     subscription_id, _, until = rest.rpartition(".")
     if what != purpose:
-        raise BadToken("This link is for something else.")
+        raise BadToken("This link is for something else.", "Ce lien sert à autre chose.")
     if int(until) and now > int(until):
-        raise BadToken("This link is too old. Subscribe again to get a new one.")
+        raise BadToken(
+            "This link is too old. Subscribe again to get a new one.",
+            "Ce lien est trop ancien. Abonnez-vous à nouveau pour en recevoir un autre.",
+        )
     return subscription_id
 
 

@@ -32,6 +32,10 @@ SUBJECT_LIMIT = 120
 LINE_LIMIT = 1000
 CHAT_LIMIT = 3500
 """Slack cuts messages at 4,000 signs."""
+PUSH_LINES = 6
+PUSH_LINE_LIMIT = 300
+CONFIRM_PAGE = "/status/subscribe/confirm"
+MANAGE_PAGE = "/status/subscribe/manage"
 WEBHOOK_UPDATES = 10
 """Standard Webhooks asks for bodies below 20 kB; the link has the rest."""
 
@@ -53,7 +57,10 @@ _HEADS: dict[str, dict[Lang, str]] = {
 
 _WORDS: dict[str, dict[Lang, str]] = {
     "more": {"en": "Read on:", "fr": "La suite\u00a0:"},
-    "leave": {"en": "To hear no more of this:", "fr": "Pour ne plus rien recevoir\u00a0:"},
+    "leave": {
+        "en": "To hear of other things, or no more:",
+        "fr": "Pour être averti d'autre chose, ou de plus rien\u00a0:",
+    },
     "since": {"en": "Since our last message:", "fr": "Depuis notre dernier message\u00a0:"},
     "affected": {"en": "Affected:", "fr": "Touchés\u00a0:"},
     "suspected": {
@@ -84,6 +91,11 @@ _WORDS: dict[str, dict[Lang, str]] = {
         "en": "This channel hears of outages from now on ({what}).",
         "fr": "Ce canal sera désormais averti des pannes ({what}).",
     },
+    "welcome title": {"en": "Notices are on", "fr": "Les avis sont activés"},
+    "welcome browser": {
+        "en": "This browser hears of outages from now on ({what}).",
+        "fr": "Ce navigateur sera désormais averti des pannes ({what}).",
+    },
     "everything": {"en": "all that we watch", "fr": "tout ce que nous surveillons"},
 }
 
@@ -95,7 +107,9 @@ class Links(msgspec.Struct, frozen=True):
     """The service's public address, without a slash at its end."""
     confirm: str = ""
     leave: str = ""
-    """With this subscription's token; whoever has it can end the subscription."""
+    """For programs. With this subscription's token; whoever has it can end the subscription."""
+    manage: str = ""
+    """The same for people: a page on which to change or end it."""
 
     def incident(self, incident_id: str) -> str:
         return f"{self.base}/status/incidents/{quote(incident_id, safe='')}"
@@ -109,10 +123,17 @@ class Message(msgspec.Struct, frozen=True):
 
 
 def confirm_link(base: str, token: str) -> str:
-    return f"{base}/api/subscriptions/confirm?token={token}"
+    """Where a mail's link leads: to a page with a button."""
+    return f"{base}{CONFIRM_PAGE}?token={token}"
+
+
+def manage_link(base: str, token: str) -> str:
+    """Where people change and end a subscription."""
+    return f"{base}{MANAGE_PAGE}?token={token}"
 
 
 def leave_link(base: str, token: str) -> str:
+    """What programs POST to (RFC 8058); whoever opens it is led to the page."""
     return f"{base}/api/subscriptions/unsubscribe?token={token}"
 
 
@@ -133,7 +154,7 @@ def mail(parcel: Parcel, links: Links) -> Message:
         return Message(_say("confirm subject", lang), _text(lines))
     blocks = [item_lines(item, parcel.told, links, lang) for item in parcel.news]
     body = "\n\n".join("\n".join(block) for block in blocks)
-    foot = ["", "-- ", f"{_say('leave', lang)} {links.leave}"]
+    foot = ["", "-- ", f"{_say('leave', lang)} {links.manage}"]
     return Message(_subject(parcel, lang), f"{body}\n" + _text(foot))
 
 
@@ -143,11 +164,56 @@ def chat(parcel: Parcel, links: Links) -> str:
     if not parcel.news:
         what = wanted_words(parcel.subscription.wanted, lang)
         return "\n".join(
-            [_say("welcome", lang).format(what=what), f"{_say('leave', lang)} {links.leave}"]
+            [_say("welcome", lang).format(what=what), f"{_say('leave', lang)} {links.manage}"]
         )
     blocks = ["\n".join(item_lines(item, parcel.told, links, lang)) for item in parcel.news]
     text = "\n\n".join(blocks)
     return text if len(text) <= CHAT_LIMIT else text[: CHAT_LIMIT - 1].rstrip() + "…"
+
+
+def push(parcel: Parcel, links: Links, limit_bytes: int) -> dict[str, str]:
+    """What a browser shows: a title, some lines, and the page that opens when they are clicked.
+
+    As JSON it has at most `limit_bytes`. `tag`: what replaces what on the screen.
+    """
+    lang = _lang(parcel)
+    if not parcel.news:
+        what = wanted_words(parcel.subscription.wanted, lang)
+        body, tag = _say("welcome browser", lang).format(what=what), "welcome"
+        title, path = _say("welcome title", lang), links.manage
+    elif len(parcel.news) == 1:
+        item = parcel.news[0]
+        title, tag = _headline(item, lang), item.incident.id
+        body, path = _push_line(item, lang), links.incident(item.incident.id)
+    else:
+        title, tag, path = _subject(parcel, lang), parcel.id, f"{links.base}/status"
+        body = "\n".join(f"- {_headline(item, lang)}" for item in parcel.news[:PUSH_LINES])
+    joint = "&" if "?" in path else "?"
+    url = f"{path.removeprefix(links.base)}{joint}lang={lang}"
+    made = {"title": title, "body": body, "tag": tag, "url": url, "lang": lang}
+    over = len(msgspec.json.encode(made)) - limit_bytes
+    if over > 0:
+        kept = body.encode()[: max(0, len(body.encode()) - over - 8)]
+        made["body"] = kept.decode(errors="ignore") + "…"
+    return made
+
+
+def _push_line(item: News, lang: Lang) -> str:
+    """The newest word, whether it is sure, and what is affected: few lines fit on a phone."""
+    said = item.update
+    lines = [line(_in(said.text, lang), PUSH_LINE_LIMIT)] if said is not None else []
+    if item.kind == "retracted":
+        return _say("false", lang)
+    if item.kind != "resolved":
+        if item.incident.suspicion is not Suspicion.O_DOWN:
+            lines.append(_say("suspected", lang))
+        lines.append(f"{_say('affected', lang)} {_affected(item.incident, lang)}.")
+    return "\n".join(lines)
+
+
+def _headline(item: News, lang: Lang) -> str:
+    title = line(_in(item.incident.title, lang), SUBJECT_LIMIT)
+    return f"{head(item.kind, lang)}{_colon(lang)} {title}"
 
 
 def item_lines(item: News, told: Mapping[str, int], links: Links, lang: Lang) -> list[str]:
@@ -184,9 +250,7 @@ def _affected(incident: Incident, lang: Lang) -> str:
 
 def _subject(parcel: Parcel, lang: Lang) -> str:
     if len(parcel.news) == 1:
-        item = parcel.news[0]
-        title = _in(item.incident.title, lang)
-        return line(f"{head(item.kind, lang)}{_colon(lang)} {title}", SUBJECT_LIMIT)
+        return line(_headline(parcel.news[0], lang), SUBJECT_LIMIT)
     names = {provider_name(item.incident.provider) for item in parcel.news}
     count = _say("several", lang).format(n=len(parcel.news))
     return line(f"{count}{_colon(lang)} {listed(sorted(names), lang)}", SUBJECT_LIMIT)

@@ -21,7 +21,7 @@ from enum import StrEnum
 import msgspec
 
 from outlast.nouns import ComponentState, Impact, Incident, Stage, Update
-from outlast.observatory.subscribing import IMPACTS, Digest, Subscription, Wanted
+from outlast.observatory.subscribing import IMPACTS, MORNING, Digest, Subscription, Wanted
 
 FIRST_RETRY_S = 15.0
 LAST_RETRY_S = 3600.0
@@ -29,8 +29,6 @@ TRIES_MAX = 20
 GIVE_UP_S = 24 * 3600.0
 """News of yesterday are on the page; in a mailbox they confuse."""
 RETRY_AFTER_MAX_S = 2 * 3600.0
-DAILY_AT_S = 7 * 3600.0
-"""The morning digest leaves at 07:00 UTC."""
 UPDATES_SHOWN = 20
 """Updates that are kept with a piece of news; the page has all."""
 
@@ -260,15 +258,15 @@ def _rank(impact: Impact) -> int:
     return IMPACTS.index(impact)
 
 
-def due_at(digest: Digest, now: float) -> float:
-    """When news that came at `now` leave."""
+def due_at(digest: Digest, now: float, hour: int = MORNING) -> float:
+    """When news that came at `now` leave; `hour`: of a daily digest, in UTC."""
     match digest:
         case Digest.NOW:
             return now
         case Digest.HOURLY:
             return math.floor(now / 3600.0) * 3600.0 + 3600.0
         case Digest.DAILY:
-            day = math.floor(now / 86_400.0) * 86_400.0 + DAILY_AT_S
+            day = math.floor(now / 86_400.0) * 86_400.0 + hour * 3600.0
             return day if day > now else day + 86_400.0
 
 

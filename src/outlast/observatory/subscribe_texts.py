@@ -1,12 +1,8 @@
-"""What the subscriptions' API says to people, and its two small pages. English and French. Pure.
-
-The pages are what a link in a mail opens: one button, no script, no style from elsewhere. A link
-only opens them, because mail programs open links by themselves; the button's POST acts.
+"""What is said to people who subscribe, by the API and on the pages alike. English and French.
+Pure.
 """
 
 from __future__ import annotations
-
-from html import escape
 
 from outlast.observatory.words import LANGS, Lang
 
@@ -25,21 +21,11 @@ TEXTS: dict[str, Text] = {
         "fr": "Nous y envoyons maintenant un essai. L'abonnement compte dès qu'une réponse 2xx "
         "arrive. Jusque-là, l'essai est répété pendant 24 heures, et quand vous le demandez.",
     },
-    "confirm": {
-        "en": "Confirm that you want to hear of outages: {what}.",
-        "fr": "Confirmez que vous voulez être averti des pannes\u00a0: {what}.",
-    },
-    "confirm button": {"en": "Yes, tell me", "fr": "Oui, avertissez-moi"},
     "confirmed": {
         "en": "Done. You will hear of outages ({what}). Each message says how to leave.",
         "fr": "C'est fait. Vous serez averti des pannes ({what}). Chaque message dit comment "
         "se désabonner.",
     },
-    "leave": {
-        "en": "Hear no more of outages, and have this address deleted here.",
-        "fr": "Ne plus être averti des pannes, et faire effacer cette adresse ici.",
-    },
-    "leave button": {"en": "Unsubscribe", "fr": "Se désabonner"},
     "left": {
         "en": "Done. You will hear no more, and nothing of you is kept.",
         "fr": "C'est fait. Vous ne recevrez plus rien, et rien de vous n'est conservé.",
@@ -57,32 +43,46 @@ TEXTS: dict[str, Text] = {
         "en": "Too many requests. Try again in {minutes} minutes.",
         "fr": "Trop de demandes. Réessayez dans {minutes} minutes.",
     },
-    "full": {
+    "full all": {
         "en": "No further subscription is taken now. Try again tomorrow.",
         "fr": "Aucun nouvel abonnement n'est accepté pour l'instant. Réessayez demain.",
     },
-    "title": {"en": "Notices of outages", "fr": "Avis de pannes"},
+    "full network": {
+        "en": "Many subscriptions from your network are not confirmed yet. Confirm them, or try "
+        "again tomorrow.",
+        "fr": "Beaucoup d'abonnements de votre réseau ne sont pas encore confirmés. Confirmez-les, "
+        "ou réessayez demain.",
+    },
+    "full address": {
+        "en": "This address has been asked several times today and has not answered. Mend it, and "
+        "try again tomorrow.",
+        "fr": "Cette adresse a été sollicitée plusieurs fois aujourd'hui sans répondre. "
+        "Réparez-la, et réessayez demain.",
+    },
+    "no json": {
+        "en": "Send JSON, with content-type: application/json.",
+        "fr": "Envoyez du JSON, avec content-type\u00a0: application/json.",
+    },
+    "unreadable": {
+        "en": "The subscription cannot be read. Send an object with at least `kind` and `target`.",
+        "fr": "L'abonnement ne peut pas être lu. Envoyez un objet avec au moins `kind` et "
+        "`target`.",
+    },
+    "too long": {
+        "en": "The body is longer than {limit} bytes.",
+        "fr": "Le corps dépasse {limit} octets.",
+    },
+    "too slow": {
+        "en": "The body did not arrive within {seconds} s. Send it again.",
+        "fr": "Le corps n'est pas arrivé en {seconds} s. Renvoyez-le.",
+    },
+    "cut": {
+        "en": "The body ended too early. Send it again.",
+        "fr": "Le corps s'est arrêté trop tôt. Renvoyez-le.",
+    },
 }
 
 
 def say(name: str, **values: object) -> dict[str, str]:
     """In both languages, for JSON."""
     return {lang: TEXTS[name][lang].format(**values) for lang in LANGS}
-
-
-def page(lang: Lang, text: str, button: str = "", action: str = "") -> str:
-    """A page with one sentence, and one button where there is something to do."""
-    title = escape(TEXTS["title"][lang])
-    form = (
-        f'<form method="post" action="{escape(action, quote=True)}">'
-        f'<button type="submit">{escape(button)}</button></form>'
-        if button
-        else ""
-    )
-    return (
-        f'<!doctype html><html lang="{lang}"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title></head><body><main><h1>{title}</h1>"
-        f"<p>{escape(text)}</p>{form}</main></body></html>"
-    )

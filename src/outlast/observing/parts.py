@@ -14,6 +14,7 @@ from outlast.nouns import Component, Kind
 from outlast.observatory import channel_apprise, notify_key
 from outlast.observatory.addresses import Rules
 from outlast.observatory.channel_mail import MailChannel, MailServer
+from outlast.observatory.channel_push import PushChannel
 from outlast.observatory.channels import (
     Channel,
     SlackChannel,
@@ -104,6 +105,10 @@ def channels_of(settings: Settings, key: bytes) -> dict[Kinds, Channel]:
         Kinds.WEBHOOK: WebhookChannel(base, key, lambda: guarded_session(rules)),
         Kinds.SLACK: SlackChannel(base, key, lambda: guarded_session(rules)),
     }
+    push_rules = Rules(private=private)
+    found[Kinds.PUSH] = PushChannel(
+        base, key, lambda: guarded_session(push_rules), contact=mail.sender
+    )
     if mail.host and not base.startswith("https://"):
         log.warning(
             "links_in_mails_lead_nowhere",

@@ -44,7 +44,6 @@ from outlast.observatory.report_files import DailySecrets, read_table, recall
 from outlast.observatory.report_http import PATH as REPORTS
 from outlast.observatory.report_http import Options, ReportEndpoint, keeper
 from outlast.observatory.reporting import Reporting
-from outlast.observatory.subscribe_http import Offer, SubscriptionsApi
 from outlast.observatory.watch import Watch
 from outlast.observatory.watcher import Watcher, Wishes
 from outlast.observing.background import Background, Job
@@ -59,6 +58,7 @@ from outlast.observing.parts import (
     peer_secrets,
     providers_of,
 )
+from outlast.observing.subscriptions import Subscriptions
 from outlast.status.http import StatusPages
 from outlast.status.source import Source
 from outlast.status.view import Fallback, Frame
@@ -118,7 +118,6 @@ class Observing:
         self.operator = operator_of(settings)
         self.key, self._channels = key_and_channels(settings)
         self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
-        self._subscriptions = self._make_subscriptions(database)
         self._api = ObservatoryApi(
             self.board,
             bus,
@@ -131,6 +130,7 @@ class Observing:
         self._operating = Operating(self.board, self.casebook, self.operator, clock)
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
+        self._subscriptions = self._make_subscriptions(database)
         self.watcher.wishes = self._wishes()
 
     def routes(self) -> list[BaseRoute]:
@@ -268,21 +268,16 @@ class Observing:
             heard=inward.heard,
         )
 
-    def _make_subscriptions(self, database: Database) -> SubscriptionsApi:
-        wanted = self.settings.observatory
-        offer = Offer(
-            key=self.key,
-            base=self.settings.base_url,
-            kinds=tuple(self._channels),
-            rules=Rules(private=wanted.private_webhooks, plain=wanted.private_webhooks),
-            trusted=networks(wanted.trusted_proxies),
-        )
-        return SubscriptionsApi(
+    def _make_subscriptions(self, database: Database) -> Subscriptions:
+        return Subscriptions(
+            self.settings,
             database,
             self.clock,
-            offer,
+            self.key,
+            self._channels,
             wake=self.notifier.wake,
-            operator=lambda request: self.operator.admits(request.headers.get("authorization", "")),
+            admits=self.operator.admits,
+            view=self._pages.snapshot,
         )
 
     def _make_source(self) -> Source:

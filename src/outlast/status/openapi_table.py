@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 
 from outlast.nouns import ComponentState, Incident
+from outlast.observatory.accepting import Asked as Subscribed
 from outlast.observatory.acting import Action
 from outlast.observatory.board import CrowdState, FeedState
 from outlast.observatory.claims import Claim
 from outlast.observatory.extent import Extent
 from outlast.observatory.report_answer import Answer as ReportAnswer
 from outlast.observatory.report_body import Posted
-from outlast.observatory.subscribing import Asked as Subscribed
 from outlast.status.maintenance import Maintenance, NewWindow, WindowChange
 from outlast.status.post_mortems import NewPostMortem, PostMortem
 
@@ -215,14 +215,14 @@ OPERATIONS = (
               Subscribed, "", 202),
     Operation("GET", "/api/subscriptions", "What a subscription is.", "subscriptions", None,
               (_TOKEN,)),
-    Operation("GET", "/api/subscriptions/confirm", "A page with a button.", "subscriptions",
-              None, (_TOKEN,), media_type="text/html"),
+    Operation("GET", "/api/subscriptions/confirm", "Leads to the page with the button.",
+              "subscriptions", None, (_TOKEN,), None, "", 303, "text/html"),
     Operation("POST", "/api/subscriptions/confirm", "Confirm.", "subscriptions", Told, (_TOKEN,)),
-    Operation("GET", "/api/subscriptions/unsubscribe", "A page with a button.", "subscriptions",
-              None, (_TOKEN,), media_type="text/html"),
+    Operation("GET", "/api/subscriptions/unsubscribe", "Leads to the page with the button.",
+              "subscriptions", None, (_TOKEN,), None, "", 303, "text/html"),
     Operation("POST", "/api/subscriptions/unsubscribe", "Leave (RFC 8058).", "subscriptions",
               Told, (_TOKEN,)),
-    Operation("POST", "/api/subscriptions/test", "Try a webhook again that has not answered "
+    Operation("POST", "/api/subscriptions/test", "Try an address again that has not answered "
               "yet.", "subscriptions", Told, (_TOKEN,), None, "", 202),
     Operation("POST", "/api/peers/observations", "Another Outlast's probes, signed.", "peers",
               None, (), None, "peer"),

@@ -47,7 +47,7 @@ class Renderer:
     """Templates, read once."""
 
     def __init__(self) -> None:
-        self._css = _squeezed((FOLDER / "style.css").read_text(encoding="utf-8"))
+        self._css = squeezed((FOLDER / "style.css").read_text(encoding="utf-8"))
         self._js = (FOLDER / "age.js").read_text(encoding="utf-8").strip()
         self._templates = Environment(
             loader=FileSystemLoader(FOLDER),
@@ -66,7 +66,8 @@ class Renderer:
     def policy(self) -> str:
         """The content security policy of every page."""
         return (
-            f"default-src 'none'; style-src '{_hash(self._css)}'; script-src '{_hash(self._js)}'; "
+            f"default-src 'none'; style-src '{content_hash(self._css)}'; "
+            f"script-src '{content_hash(self._js)}'; "
             "img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
 
@@ -173,12 +174,13 @@ def _moved(month: str, by: int) -> str:
     return f"{months // 12:04}-{months % 12 + 1:02}"
 
 
-def _hash(text: str) -> str:
+def content_hash(text: str) -> str:
+    """As a content security policy names a style or a script in the page."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"sha256-{digest}"
 
 
-def _squeezed(css: str) -> str:
+def squeezed(css: str) -> str:
     return "".join(line.strip() for line in css.splitlines())
 
 

@@ -134,6 +134,7 @@ STEPS: Sequence[Step] = (
     observatory_steps.notices_and_incidents,
     observatory_steps.subscriptions_and_deliveries,
     _7_notices_of_keys,
+    observatory_steps.browsers_and_senders,
 )
 
 

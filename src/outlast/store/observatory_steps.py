@@ -202,3 +202,18 @@ def subscriptions_and_deliveries(connection: Connection) -> None:
             "CREATE INDEX deliveries_by_incident ON deliveries (subscription_id, incident_id)",
         ),
     )
+
+
+def browsers_and_senders(connection: Connection) -> None:
+    """The keys of a browser that is told; and, while a subscription is unconfirmed, whose it is."""
+    _run(
+        connection,
+        (
+            "ALTER TABLE subscriptions ADD COLUMN keys TEXT NOT NULL DEFAULT ''",
+            "ALTER TABLE subscriptions ADD COLUMN asked_from TEXT NOT NULL DEFAULT ''",
+            """
+            CREATE INDEX subscriptions_by_sender ON subscriptions (asked_from)
+            WHERE asked_from <> ''
+            """,
+        ),
+    )

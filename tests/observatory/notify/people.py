@@ -33,6 +33,7 @@ def subscription(
     confirmed_at: float | None = AT - 100,
     wanted: Wanted | None = None,
     digest: Digest = Digest.NOW,
+    keys: str = "",
 ) -> Subscription:
     place = {Channel.EMAIL: f"{name}@example.org"}.get(kind, f"https://example.org/{name}")
     return Subscription(
@@ -42,6 +43,7 @@ def subscription(
         created_at=AT - 200,
         confirmed_at=confirmed_at,
         wanted=wanted or Wanted(digest=digest),
+        keys=keys,
     )
 
 
@@ -54,6 +56,8 @@ def add(connection: Connection, one: Subscription) -> None:
             created_at=one.created_at,
             confirmed_at=one.confirmed_at,
             body=msgspec.json.encode(one.wanted).decode(),
+            keys=one.keys,
+            asked_from=one.asked_from,
         )
     )
 

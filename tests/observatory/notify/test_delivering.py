@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -15,16 +15,14 @@ from outlast.nouns import Impact
 from outlast.observatory import delivering
 from outlast.observatory import delivery_tables as book
 from outlast.observatory import subscription_tables as people
-from outlast.observatory.delivering import Claim
-from outlast.observatory.notifying import News, Refused, Result, Sent, Unknown, news
-from outlast.observatory.subscribing import Channel, Digest, Subscription, Wanted
-from outlast.store.database import Database
+from outlast.observatory.notifying import Refused, Sent, Unknown, news
+from outlast.observatory.subscribing import Channel, Digest, Wanted
+from tests.observatory.notify.books import House
 from tests.observatory.notify.people import (
     API,
     AT,
     WEB,
     add,
-    ends,
     incident,
     something_due,
     step,
@@ -43,43 +41,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     else:
         with postgresql_url() as found:
             yield found
-
-
-class House:
-    """One process's view of the book."""
-
-    def __init__(self, url: str) -> None:
-        self.database = Database(url, busy_timeout_s=5)
-
-    async def do(self, work: Callable[[Connection], T]) -> T:
-        return await self.database.write(work)
-
-    async def people(self, *them: Subscription) -> None:
-        for one in them:
-            await self.do(partial(add, one=one))
-
-    async def tell(self, items: tuple[News, ...], now: float = NOW) -> None:
-        """Enqueue, and spread to everyone."""
-        await self.do(partial(book.enqueue, items=items))
-        while await self.do(partial(delivering.spread, now=now)):
-            pass
-
-    async def claim(self, now: float = NOW, limit: int = 100) -> list[Claim]:
-        return await self.do(partial(delivering.claim, now=now, limit=limit))
-
-    async def settle(self, claim: Claim, result: Result, now: float = NOW) -> str:
-        done = partial(delivering.settle, claim=claim, result=result, now=now, roll=0.5)
-        return await self.do(done)
-
-    async def send(self, result: Result | None = None, now: float = NOW) -> list[str]:
-        """Claim all that is due and settle it; what was in the messages, by state."""
-        claims = await self.claim(now)
-        for one in claims:
-            await self.settle(one, result or Sent(), now)
-        return sorted(row.state for one in claims for row in one.rows)
-
-    async def ends(self) -> dict[tuple[str, str], str]:
-        return await self.do(ends)
 
 
 @pytest.fixture
@@ -375,40 +336,6 @@ async def test_a_stranger_cannot_take_over_a_webhook_that_says_yes_to_everything
     assert await house.do(partial(people.find, subscription_id="sub_b")) is None
     kept = await house.do(partial(people.find, subscription_id="sub_a"))
     assert kept is not None
-
-
-async def test_an_address_is_asked_three_times_a_day_at_most(house: House) -> None:
-    for number in range(3):
-        one = subscription(f"sub_{number}", target="ann@example.org", confirmed_at=None)
-        await house.do(partial(people.ask, subscription=one, now=AT))
-    fourth = subscription("sub_4", target="ann@example.org", confirmed_at=None)
-    with pytest.raises(people.TooManySubscriptions) as caught:
-        await house.do(partial(people.ask, subscription=fourth, now=AT))
-    assert caught.value.own
-
-
-async def test_all_pending_together_have_a_limit_too(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(people, "PENDING_MAX", 1)
-    for number in range(2):
-        asking = partial(
-            people.ask, subscription=subscription(f"sub_{number}", confirmed_at=None), now=AT
-        )
-        if number == 0:
-            await house.do(asking)
-        else:
-            with pytest.raises(people.TooManySubscriptions) as caught:
-                await house.do(asking)
-            assert not caught.value.own
-
-
-async def test_what_nobody_confirms_is_forgotten_with_its_deliveries(house: House) -> None:
-    one = subscription("sub_a", confirmed_at=None)
-    await house.do(partial(people.ask, subscription=one, now=AT))
-    assert await house.do(partial(people.forget_unconfirmed, before=AT - 200)) == 0
-    assert await house.do(partial(people.forget_unconfirmed, before=AT)) == 1
-    assert await house.ends() == {}
 
 
 async def test_who_leaves_is_forgotten_even_while_a_message_is_on_its_way(house: House) -> None:

@@ -9,9 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 import pytest
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, update
 from structlog.testing import capture_logs
 
 from outlast.clock import ManualClock, SystemClock
@@ -257,33 +256,41 @@ async def test_it_works_by_itself_and_is_woken(tmp_path: Path, receiver: Receive
     assert house.notifier.state.sent == 1
 
 
-async def test_a_row_that_cannot_be_read_ends_nothing_and_is_said(
+async def test_a_row_that_cannot_be_read_is_said_and_the_next_news_come(
     tmp_path: Path, receiver: Receiver
 ) -> None:
-    stumbled = asyncio.Event()
-
-    class Watched(Database):
-        async def write(self, fn: Callable[[Connection], T]) -> T:
-            try:
-                return await super().write(fn)
-            except msgspec.MsgspecError:
-                stumbled.set()
-                raise
-
-    def put(connection: Connection, body: str) -> None:
-        connection.execute(update(book.news).values(body=body))
-
-    house = House(sqlite_url(tmp_path), database=Watched)
+    house = House(sqlite_url(tmp_path))
     await subscribe(house, receiver)
     await house.tell("opened")
-    body = await house.database.read(lambda one: one.execute(select(book.news.c.body)).scalar_one())
-    await house.database.write(partial(put, body="{"))
+    await house.database.write(lambda one: one.execute(update(book.news).values(body="{")))
+    with capture_logs() as said:
+        await house.tell("opened", "confirmed")
+        await house.work()
+        await house.close()
+    assert len(receiver.taken) == 1
+    assert [one["event"] for one in said if one["log_level"] == "error"] == ["news_cannot_be_read"]
+
+
+async def test_a_stumble_ends_nothing_and_is_said(tmp_path: Path, receiver: Receiver) -> None:
+    stumbled = asyncio.Event()
+
+    class Stumbling(Database):
+        """Fails once, at the first spread, as no database does."""
+
+        async def write(self, fn: Callable[[Connection], T]) -> T:
+            if getattr(fn, "func", None) is delivering.spread and not stumbled.is_set():
+                stumbled.set()
+                raise RuntimeError("as it was not foreseen")
+            return await super().write(fn)
+
+    house = House(sqlite_url(tmp_path), database=Stumbling)
+    await subscribe(house, receiver)
+    await house.tell("opened")
     task = asyncio.create_task(house.notifier.run())
     try:
         with capture_logs() as said:
             async with asyncio.timeout(10):
                 await stumbled.wait()
-                await house.database.write(partial(put, body=body))
                 house.notifier.wake()
                 await receiver.came.wait()
                 await house.notifier.close()
@@ -292,7 +299,41 @@ async def test_a_row_that_cannot_be_read_ends_nothing_and_is_said(
         task.cancel()
         await house.database.close()
     assert len(receiver.taken) == 1
-    assert [one["reason"] for one in said if one["event"] == "notices_stumble"] == ["DecodeError"]
+    assert [one["reason"] for one in said if one["event"] == "notices_stumble"] == ["RuntimeError"]
+
+
+async def test_an_end_that_cannot_be_written_down_holds_up_no_other(
+    house: House, receiver: Receiver
+) -> None:
+    class Odd:
+        """Answers one address with what is no result."""
+
+        async def send(self, parcel: Parcel, now: float) -> Result:
+            odd = parcel.subscription.id == "sub_odd"
+            return None if odd else Sent()  # type: ignore[return-value]
+
+        async def close(self) -> None: ...
+
+    names = ["sub_a", "sub_b", "sub_odd"]
+    for name in names:
+        await house.database.write(partial(add, one=subscription(name)))
+    notifier = Notifier(house.database, house.clock, lambda: 0.5, {Channel.EMAIL: Odd()}, KEY)
+    await house.tell("opened")
+    await notifier.step()
+    await notifier.settled()
+    await house.tell("opened", "confirmed")
+    await notifier.step()
+    await notifier.settled()
+    found = await house.ends()
+    for state in ("inc_a/opened", "inc_a/confirmed"):
+        assert [found[name, state] for name in names[:2]] == ["sent", "sent"], state
+    # It may have been sent, so it is not sent again: its lease ends it.
+    assert found["sub_odd", "inc_a/opened"] == "sending"
+    house.clock.advance(book.LEASE_S + 1)
+    await notifier.step()
+    await notifier.settled()
+    assert (await house.ends())["sub_odd", "inc_a/opened"] == "unknown"
+    await notifier.close()
 
 
 async def test_what_was_claimed_while_it_was_stopped_is_sent_before_it_ends(

@@ -7,16 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.nouns import Impact
+from outlast.observatory.accepting import Asked, BadSubscription, Problem, accept
 from outlast.observatory.addresses import Rules
 from outlast.observatory.subscribing import (
     DEFAULT_STATES,
     Allowance,
-    Asked,
-    BadSubscription,
     Channel,
     Digest,
     Wanted,
-    accept,
     wants,
 )
 
@@ -29,9 +27,13 @@ def asked(target: str = "ann@example.org", kind: str = "email", **more: object) 
 
 
 def problem(one: Asked, rules: Rules | None = None) -> str:
+    return " ".join(f"{found.field}: {found.en}" for found in problems(one, rules))
+
+
+def problems(one: Asked, rules: Rules | None = None) -> tuple[Problem, ...]:
     with pytest.raises(BadSubscription) as caught:
         accept(one, kinds=ALL, rules=rules or Rules())
-    return " ".join(caught.value.problems)
+    return caught.value.problems
 
 
 def test_an_address_alone_is_enough_and_hears_all_that_matters_at_once() -> None:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from outlast.nouns import Impact, Status
 from outlast.observatory.notify_texts import (
     CHAT_LIMIT,
+    PUSH_LINES,
     Links,
     chat,
     confirm_link,
     head,
     leave_link,
     mail,
+    manage_link,
     payload,
+    push,
     wanted_words,
 )
 from outlast.observatory.notifying import RULES
-from outlast.observatory.subscribe_texts import TEXTS, page
+from outlast.observatory.subscribe_texts import TEXTS
 from outlast.observatory.subscribing import DEFAULT_STATES, EXTRA_STATES, Wanted
 from outlast.observatory.words import LANGS, Lang, language
 from tests.observatory.notify.people import AT, parcel, step, subscription
 
 BASE = "https://status.example.org"
-LINKS = Links(BASE, confirm_link(BASE, "t1"), leave_link(BASE, "t2"))
+LINKS = Links(BASE, confirm_link(BASE, "t1"), leave_link(BASE, "t2"), manage_link(BASE, "t2"))
 
 
 def test_a_suspicion_says_what_is_affected_and_where_to_read_on() -> None:
@@ -38,7 +44,7 @@ def test_a_suspicion_says_what_is_affected_and_where_to_read_on() -> None:
         f"Read on: {BASE}/status/incidents/inc_a",
         "",
         "-- ",
-        f"To hear no more of this: {BASE}/api/subscriptions/unsubscribe?token=t2",
+        f"To hear of other things, or no more: {BASE}/status/subscribe/manage?token=t2",
     ]
 
 
@@ -137,17 +143,50 @@ def test_a_webhooks_type_names_the_state() -> None:
     assert worse.incident.components == {"anthropic/api": Status.PARTIAL}
 
 
+def test_a_browser_is_shown_what_is_new_and_where_to_read_on() -> None:
+    (worse,) = step("opened", "confirmed")
+    shown = push(parcel(worse, to=subscription(wanted=Wanted(lang="fr"))), LINKS, 3000)
+    assert shown == {
+        "title": "Confirmé\u00a0: Anthropic : panne partielle (API)",
+        "body": "confirmed en mots\nTouchés\u00a0: Anthropic API (panne partielle).",
+        "tag": "inc_a",
+        "url": "/status/incidents/inc_a?lang=fr",
+        "lang": "fr",
+    }
+    (suspected,) = step("opened")
+    assert "one kind of evidence" in push(parcel(suspected), LINKS, 3000)["body"]
+    (wrong,) = step("opened", "retracted", retracted=True)
+    assert "we were wrong" in push(parcel(wrong), LINKS, 3000)["body"]
+
+
+def test_a_browser_s_first_notification_leads_to_the_page_that_ends_it() -> None:
+    shown = push(parcel(), LINKS, 3000)
+    assert shown["url"] == "/status/subscribe/manage?token=t2&lang=en"
+    assert "all that we watch" in shown["body"]
+
+
+def test_a_browser_s_digest_is_a_line_for_each() -> None:
+    items = [step("opened", name=f"inc_{number}")[0] for number in range(9)]
+    shown = push(parcel(*items), LINKS, 3000)
+    assert shown["title"].startswith("9 incidents")
+    assert len(shown["body"].splitlines()) == PUSH_LINES
+    assert shown["url"] == "/status?lang=en"
+
+
+@given(st.text(max_size=3000), st.integers(400, 3000))
+def test_a_notification_never_outgrows_what_fits_in(text: str, limit: int) -> None:
+    title = {"en": text, "fr": text}
+    items = [step("opened", name=f"inc_{number}", title=title)[0] for number in range(2)]
+    for parcels in (parcel(items[0]), parcel(*items)):
+        made = push(parcels, LINKS, limit)
+        if len(made["body"]) > 1:
+            assert len(msgspec.json.encode(made)) <= limit
+
+
 def test_every_text_of_the_api_is_there_in_both_languages_with_the_same_blanks() -> None:
     for name, text in TEXTS.items():
         assert set(text) == set(LANGS), name
         assert text["en"].count("{") == text["fr"].count("{"), name
-
-
-def test_a_page_shows_others_words_and_does_what_only_we_say() -> None:
-    made = page("en", "<script>alert(1)</script>", "Yes", '?token=x"><script>')
-    assert "<script" not in made
-    assert 'method="post"' in made
-    assert "<form" not in page("fr", "Bonjour")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Subscriptions put together: one desk behind the API and the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute
+
+from outlast.clock import Clock
+from outlast.config import Settings
+from outlast.observatory.addresses import Rules
+from outlast.observatory.push_sealing import application_key
+from outlast.observatory.subscribe_http import SubscriptionsApi
+from outlast.observatory.subscribing import Channel
+from outlast.observatory.subscription_desk import Desk, Offer
+from outlast.observing.parts import networks
+from outlast.status.subscribe_http import SubscribePages
+from outlast.status.view import Snapshot
+from outlast.store.database import Database
+
+
+class Subscriptions:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        clock: Clock,
+        key: bytes,
+        kinds: Iterable[Channel],
+        *,
+        wake: Callable[[], None],
+        admits: Callable[[str], bool],
+        view: Callable[[], Snapshot],
+    ) -> None:
+        """`kinds`: the channels that are set up; `wake`: the notifier's; `admits`: whether an
+        `authorization` is an operator's; `view`: what the status page shows now."""
+        wanted = settings.observatory
+        offer = Offer(
+            key=key,
+            base=settings.base_url,
+            kinds=tuple(kinds),
+            rules=Rules(private=wanted.private_webhooks, plain=wanted.private_webhooks),
+            trusted=networks(wanted.trusted_proxies),
+        )
+        desk = Desk(database, clock, offer, wake)
+
+        def operator(request: Request) -> bool:
+            return admits(request.headers.get("authorization", ""))
+
+        self._api = SubscriptionsApi(desk, operator=operator)
+        push_key = application_key(key) if Channel.PUSH in offer.kinds else ""
+        self._pages = SubscribePages(desk, view, push_key)
+
+    def routes(self) -> list[BaseRoute]:
+        return [*self._api.routes(), *self._pages.routes()]
