@@ -9,36 +9,36 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import math
 import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 import structlog
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from outlast import logs, welcome
 from outlast.accounts.roster import Roster
 from outlast.bus.base import Lost
 from outlast.bus.memory import MemoryBus
 from outlast.clock import Clock, SystemClock
-from outlast.config import ConfigError, Settings, reload
-from outlast.config.environ import environment
-from outlast.gateway.api import Api, not_found, wrong_method
+from outlast.config import Settings
+from outlast.gateway.api import Api, Receipts, not_found, wrong_method
 from outlast.gateway.dispatch import Dispatch
-from outlast.gateway.embedded import Embedded
+from outlast.gateway.embedded import Embedded, LocalUpstream
 from outlast.gateway.events import Observe
 from outlast.gateway.http import Gateway
 from outlast.gateway.inward import Inward
 from outlast.gateway.ledger import Ledger
+from outlast.gateway.limits import Company
 from outlast.gateway.metrics import Metrics
 from outlast.gateway.relay.door import Entrance
 from outlast.gateway.relay.inbound import relay_class
@@ -49,19 +49,49 @@ from outlast.gateway.transport import HttpTransport
 from outlast.local.service import LocalModel
 from outlast.local.service import LocalSettings as LocalModelSettings
 from outlast.local.state import State
-from outlast.nouns import ComponentState
+from outlast.nouns import Candidate, ComponentState
 from outlast.observatory.watcher import STATUS
 from outlast.observing import Observing
 from outlast.progress import ModelProgress
+from outlast.starting import EXIT_OK, EXIT_PROBLEM, check_port, explain, say, watch_settings
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.journal import Journal
 from outlast.store.migrations import SchemaTooNew
 
 log = structlog.get_logger(__name__)
 
-WATCH_CONFIG_S = 1.0
-EXIT_OK = 0
-EXIT_PROBLEM = 1
+Standing = Callable[[], list[tuple[Candidate, bool]]]
+"""A candidate of each upstream, and whether it would be asked now."""
+
+
+class Front(Protocol):
+    """Where one process observes and has the model for several: what the others have instead."""
+
+    @property
+    def model(self) -> LocalUpstream: ...
+    def attempt(self, observed: Observe) -> None:
+        """An attempt ended. Quick, and never raises."""
+
+    def running(self) -> AbstractAsyncContextManager[None]: ...
+    def retain(self, settings: Settings) -> None: ...
+    def describe(self) -> dict[str, Any]: ...
+    def describe_local(self) -> dict[str, Any]: ...
+
+
+class Part(Protocol):
+    """Which one of several processes this is, and what it knows of the others (workers/)."""
+
+    @property
+    def company(self) -> Company: ...
+    @property
+    def holder(self) -> str:
+        """Who watches, by a name that outlives a restart of the process."""
+
+    def front(self, service: Service) -> Front | None:
+        """None: this process observes, and has the model."""
+
+    def receipts(self, ledger: Ledger) -> Receipts: ...
+    def standing(self, own: Standing) -> Standing: ...
 
 
 class Service:
@@ -72,8 +102,11 @@ class Service:
         settings: Settings,
         clock: Clock | None = None,
         on_state: Callable[[State], None] | None = None,
+        part: Part | None = None,
     ) -> None:
+        """`part`: where several processes make up the service."""
         self.settings = settings
+        self.part = part
         self.clock = clock or SystemClock()
         data = settings.data_path
         data.mkdir(parents=True, exist_ok=True)
@@ -87,12 +120,14 @@ class Service:
         )
         self.roster = Roster(self.database, data, clock=self.clock)
         self.bus = MemoryBus()
-        self.state = GatewayState(settings, random.random)
+        self.receipts: Receipts = part.receipts(self.ledger) if part else self.ledger
+        self.state = GatewayState(settings, random.random, part.company if part else None)
         self.network: HttpTransport | Relay = (
             Relay(settings) if settings.server.transport == "relay" else HttpTransport(settings)
         )
-        self.local = _local_model(settings, on_state or (lambda _: None))
-        self.embedded = Embedded(self.local)
+        self.front = part.front(self) if part else None
+        self.local = _local_model(settings, on_state or (lambda _: None), self.front)
+        self.embedded: LocalUpstream = self.front.model if self.front else Embedded(self.local)
         self.transport = Dispatch(self.state, self.network, self.embedded, self.clock)
         self.metrics = Metrics()
         self.first_key: str | None = None
@@ -108,9 +143,9 @@ class Service:
         )
         self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
         self.observing = _observing(self)
-        api = Api(self.gateway, self.roster, self.ledger, self, self.clock)
+        self.api = Api(self.gateway, self.roster, self.receipts, self, self.clock)
         self.asgi = Starlette(
-            routes=[*api.routes(), *(self.observing.routes() if self.observing else [])],
+            routes=[*self.api.routes(), *(self.observing.routes() if self.observing else [])],
             exception_handlers={404: not_found, 405: wrong_method},
         )
         # A redirect loses a request's body, or its tool's patience: another path is another path.
@@ -119,6 +154,8 @@ class Service:
     def _publish(self, observed: Observe) -> None:
         if self.observing is not None:
             self.observing.attempt(observed)
+        elif self.front is not None:
+            self.front.attempt(observed)
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Return whether requests can be answered, and the state of each part."""
@@ -136,9 +173,13 @@ class Service:
         }
         if self.observing is not None:
             detail["observatory"] = self.observing.describe()
+        elif self.front is not None:
+            detail["observatory"] = self.front.describe()
         return able and known, detail
 
     def describe_local(self) -> dict[str, Any]:
+        if self.front is not None:
+            return self.front.describe_local()
         if self.local is None:
             return {"state": "off"}
         state = self.local.state
@@ -155,6 +196,8 @@ class Service:
         self.ledger.retain(settings.store.retention_days)
         if self.observing is not None:
             self.observing.retain(settings)
+        elif self.front is not None:
+            self.front.retain(settings)
 
     async def hear_status(self) -> None:
         """Bring what the observatory says to the router, until cancelled. Without it, breakers
@@ -183,6 +226,8 @@ class Service:
     async def first(self) -> None:
         """Load the keys; make the first one where there has never been any."""
         await self.roster.load()
+        if self.front is not None:
+            return  # one process makes it
         try:
             self.first_key = await self.roster.ensure_first_key()
         except (DatabaseUnavailable, SchemaTooNew) as error:
@@ -191,11 +236,13 @@ class Service:
 
 @asynccontextmanager
 async def running(
-    settings: Settings, on_state: Callable[[State], None] | None = None
+    settings: Settings,
+    on_state: Callable[[State], None] | None = None,
+    part: Part | None = None,
 ) -> AsyncIterator[Service]:
     """A Service with its background work; gives everything back at the end."""
     async with AsyncExitStack() as stack:
-        service = Service(settings, on_state=on_state)
+        service = Service(settings, on_state=on_state, part=part)
         stack.callback(service.journal.close)
         stack.push_async_callback(service.database.close)
         stack.push_async_callback(service.ledger.close)
@@ -207,14 +254,21 @@ async def running(
         await service.first()
         if service.observing is not None:
             await stack.enter_async_context(service.observing.running())
+        elif service.front is not None:
+            await stack.enter_async_context(service.front.running())
         for work in (service.ledger.run, service.roster.run, service.hear_status):
             stack.push_async_callback(_stop, asyncio.create_task(_keep(work)))
         yield service
 
 
 def _observing(service: Service) -> Observing | None:
-    if not service.settings.observatory.enabled:
+    if not service.settings.observatory.enabled or service.front is not None:
         return None
+
+    def own() -> list[tuple[Candidate, bool]]:
+        return standing(service.state, service.clock.monotonic())
+
+    part = service.part
     inward = Inward(service.gateway, service.network, service.clock)
     return Observing(
         service.settings,
@@ -222,14 +276,17 @@ def _observing(service: Service) -> Observing | None:
         service.bus,
         service.clock,
         inward,
-        service.ledger.find,
-        lambda: standing(service.state, service.clock.monotonic()),
+        service.receipts.find,
+        part.standing(own) if part else own,
+        holder=part.holder if part else "",
     )
 
 
-def _local_model(settings: Settings, on_state: Callable[[State], None]) -> LocalModel | None:
+def _local_model(
+    settings: Settings, on_state: Callable[[State], None], front: Front | None
+) -> LocalModel | None:
     local = settings.local
-    if not local.enabled:
+    if not local.enabled or front is not None:
         return None
     chosen = LocalModelSettings(
         model=local.model,
@@ -257,12 +314,17 @@ async def _stop(task: asyncio.Task[None]) -> None:
         await task
 
 
-def uvicorn_config(service: Service, head_read_s: float = HEAD_READ_S) -> uvicorn.Config:
+def uvicorn_config(
+    service: Service, head_read_s: float = HEAD_READ_S, app: ASGIApp | None = None
+) -> uvicorn.Config:
+    """`app`: what answers in the place of the service's own, all but inference."""
     server = service.settings.server
-    limits = server.header_limit_bytes, server.max_connections, head_read_s
+    processes = service.part.company.count if service.part else 1
+    connections = max(1, server.max_connections // processes)
+    limits = server.header_limit_bytes, connections, head_read_s
     relayed = server.transport == "relay"
     return uvicorn.Config(
-        service.asgi,
+        app or service.asgi,
         host=server.host,
         port=server.port,
         http=relay_class(service.entrance, *limits) if relayed else protocol_class(*limits),
@@ -285,22 +347,22 @@ def serve(settings: Settings, *, reload_from: Path | None) -> int:
     # so that it never delays an answer.
     sys.setswitchinterval(0.001)
     try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
             return runner.run(_serve(settings, reload_from))
     except KeyboardInterrupt:
         return EXIT_OK
     except OSError as error:
-        sys.stderr.write(_explain(error, settings) + "\n")
+        sys.stderr.write(explain(error, settings) + "\n")
         return EXIT_PROBLEM
 
 
 async def _serve(settings: Settings, reload_from: Path | None) -> int:
-    _check_port(settings)
+    check_port(settings)
     progress = ModelProgress()
     async with running(settings, progress.show) as service:
         server = Server(uvicorn_config(service), lambda: _greet(service, progress))
-        _stop_on_signals(server)
-        reloading = asyncio.create_task(_watch(service, reload_from))
+        stop_on_signals(server)
+        reloading = asyncio.create_task(watch_settings(service, reload_from))
         try:
             await server.serve()
         finally:
@@ -326,7 +388,7 @@ class Server(uvicorn.Server):
             self._on_started()
 
 
-def _stop_on_signals(server: uvicorn.Server) -> None:
+def stop_on_signals(server: uvicorn.Server) -> None:
     """Drain on the first signal, hang up on the second."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -334,86 +396,12 @@ def _stop_on_signals(server: uvicorn.Server) -> None:
 
 
 def _greet(service: Service, progress: ModelProgress) -> None:
-    _print(welcome.greeting(service.settings, service.first_key))
+    say(welcome.greeting(service.settings, service.first_key))
     service.first_key = None
     progress.begin()
 
 
-def _print(lines: Sequence[str]) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
-
-
-async def _watch(service: Service, path: Path | None) -> None:
-    """Read the configuration again on SIGHUP and when the file changes."""
-    again = asyncio.Event()
-    with contextlib.suppress(NotImplementedError, ValueError):
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again.set)
-    stamp = _stamp(path)
-    while True:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WATCH_CONFIG_S):
-                await again.wait()
-        if not again.is_set() and _stamp(path) == stamp:
-            continue
-        again.clear()
-        stamp = _stamp(path)
-        try:
-            service.take(reload(service.settings, path, environment()))
-        except ConfigError as error:
-            log.warning("configuration is wrong, the old one stays in force", problems=str(error))
-        else:
-            log.info("configuration taken", path=str(path) if path else "none")
-
-
-def _stamp(path: Path | None) -> tuple[int, int] | None:
-    try:
-        found = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size) if found is not None else None
-
-
-def _check_port(settings: Settings) -> None:
-    """Find out about a port in use before anything else is started. Raises OSError."""
-    host, port = settings.server.host, settings.server.port
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((host, port))
-
-
-def _explain(error: OSError, settings: Settings) -> str:
-    server = settings.server
-    match error.errno:
-        case errno.EADDRINUSE:
-            return (
-                f"Port {server.port} on {server.host} is in use, perhaps by another Outlast. "
-                f"Stop that one, or take another port: outlast serve --port {server.port + 1}"
-            )
-        case errno.EACCES | errno.EPERM:
-            where = error.filename or f"{server.host}:{server.port}"
-            return (
-                f"{where} may not be used by this user. Choose a port from 1024 on, and a data "
-                "folder that you may write to (--data-dir)."
-            )
-        case errno.EEXIST | errno.ENOTDIR | errno.EROFS:
-            return (
-                f"{error.filename or settings.data_path} cannot be the data folder "
-                f"({error.strerror}). Take another one: --data-dir, or server.data_dir."
-            )
-        case errno.ENOSPC:
-            return (
-                f"There is no space left on the disk of {settings.data_path}. Make room, or "
-                "take a data folder elsewhere (--data-dir)."
-            )
-        case errno.EADDRNOTAVAIL:
-            return f"{server.host} is not an address of this machine (server.host)."
-        case _:
-            return f"The service cannot start: {error}"
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     try:
         import uvloop  # noqa: PLC0415 - faster where it is present
     except ImportError:

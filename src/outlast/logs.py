@@ -18,8 +18,9 @@ _SECRET = re.compile(r"\b(?:ol_|sk-|sk_|xox[a-z]-|AIza|Bearer\s+)[A-Za-z0-9_\-]{
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
-def configure(level: str, form: str) -> None:
-    """Set up logging for this process. `form`: auto, json or text."""
+def configure(level: str, form: str, process: str = "") -> None:
+    """Set up logging for this process. `form`: auto, json or text. `process`: its name in every
+    line, where it is one of several."""
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -28,6 +29,7 @@ def configure(level: str, form: str) -> None:
     )
     structlog.configure(
         processors=[
+            *([_named(process)] if process else []),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -45,6 +47,14 @@ def configure(level: str, form: str) -> None:
         logger.handlers = [handler]
         logger.propagate = False
         logger.setLevel(logging.WARNING)
+
+
+def _named(process: str) -> Any:
+    def name(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        event["process"] = process
+        return event
+
+    return name
 
 
 def mask(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

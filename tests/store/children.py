@@ -22,7 +22,7 @@ SOURCES = str(Path(outlast.__file__).resolve().parents[1])
 
 @contextmanager
 def child(
-    program: str, *arguments: str, prefix: Sequence[str] = ()
+    program: str, *arguments: str, prefix: Sequence[str] = (), pass_fds: Sequence[int] = ()
 ) -> Iterator[subprocess.Popen[str]]:
     """A Python program in a process of its own, with pipes as text; killed at the end."""
     process = subprocess.Popen(
@@ -31,6 +31,7 @@ def child(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        pass_fds=pass_fds,
         env={**os.environ, "PYTHONPATH": SOURCES},
     )
     try:

@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from outlast.app import serve as run
 from outlast.commands.common import ConfigOption, settings_for
+from outlast.workers import serve as run
 
 
 def serve(
@@ -16,6 +16,7 @@ def serve(
     config: ConfigOption = None,
     host: Annotated[str | None, Parameter(help="Address to listen on.")] = None,
     port: Annotated[int | None, Parameter(help="Port; 0 takes any free one.")] = None,
+    workers: Annotated[int | None, Parameter(help="Processes that answer requests.")] = None,
     data_dir: Annotated[Path | None, Parameter(help="Folder of database and weights.")] = None,
     log_level: Annotated[str | None, Parameter(help="debug, info, warning or error.")] = None,
 ) -> int:
@@ -33,6 +34,7 @@ def serve(
         {
             "server.host": host,
             "server.port": port,
+            "server.workers": workers,
             "server.data_dir": None if data_dir is None else str(data_dir.absolute()),
             "server.log_level": log_level,
         },

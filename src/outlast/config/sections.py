@@ -66,6 +66,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             extra=RESTART,
         ),
     ] = 2000
+    workers: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=64,
+            description="Processes that answer requests on the same port: more than one core can "
+            "do. Two more stand beside them, one that starts them and one that observes and has "
+            "the embedded model. 1: everything in one process. Linux alone shares a port evenly.",
+            extra=RESTART,
+        ),
+    ] = 1
     transport: Annotated[
         Literal["relay", "aiohttp"],
         Meta(

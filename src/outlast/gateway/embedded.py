@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from typing import Protocol
 
 import aiohttp
 
 from outlast.gateway.asked import Prepared
-from outlast.gateway.transport import Answer, HttpAnswer, NetworkFault
+from outlast.gateway.transport import Answer, HttpAnswer, NetworkFault, Transport
+from outlast.local import upstream
 from outlast.local.service import LocalModel
 from outlast.local.slots import Busy
 from outlast.local.state import Failed, Starting
@@ -21,6 +23,28 @@ from outlast.wire.canon import BadRequest, Request
 START_WAIT_S = 20.0
 """How long a request waits for an engine that is just starting, before it moves on."""
 NOT_READY_RETRY_S = 15.0
+
+
+class LocalUpstream(Transport, Protocol):
+    """What asks the embedded model, wherever it runs."""
+
+    def prepare(
+        self, request: Request, candidate: Candidate, exchange_id: str, partial: str = ""
+    ) -> Prepared: ...
+
+
+def call_of(made: upstream.Prepared, candidate: Candidate) -> Prepared:
+    """Return the engine's request as the call of a candidate."""
+    return Prepared(
+        candidate=candidate,
+        path=made.path,
+        headers={"content-type": "application/json"},
+        body=made.body,
+        reader=made.reader,
+        streamed=True,
+        same_format=False,
+        dropped=made.notes,
+    )
 
 
 class Embedded:
@@ -44,17 +68,7 @@ class Embedded:
         """
         if self._model is None:
             raise BadRequest("", "the embedded model is switched off (local.enabled)")
-        made = self._model.prepare(request, exchange_id, partial)
-        return Prepared(
-            candidate=candidate,
-            path=made.path,
-            headers={"content-type": "application/json"},
-            body=made.body,
-            reader=made.reader,
-            streamed=True,
-            same_format=False,
-            dropped=made.notes,
-        )
+        return call_of(self._model.prepare(request, exchange_id, partial), candidate)
 
     async def open(self, prepared: Prepared) -> Answer:
         model = self._model

@@ -7,6 +7,7 @@ by the number of candidates and the deadline. Asking the *same* upstream again i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from outlast.nouns import Candidate, Scope
 from outlast.outcome import Verdict
@@ -62,6 +63,16 @@ class RetryBudget:
             self._balance = min(reserve, self._balance + elapsed * self._min_per_s)
 
 
+def take_one(level: float, at: float, per_minute: int, now: float) -> tuple[float, float]:
+    """Take one from a bucket that held `level` at `at`: return what it holds now, and 0 or the
+    seconds to wait until there is one.
+    """
+    level = min(float(per_minute), max(0.0, level) + max(0.0, now - at) * per_minute / 60)
+    if level >= 1:
+        return level - 1, 0.0
+    return level, (1 - level) * 60 / per_minute
+
+
 class TokenBucket:
     """At most `per_minute` on average, a minute's worth at once."""
 
@@ -72,12 +83,9 @@ class TokenBucket:
 
     def take(self, now: float) -> float:
         """Take one; return 0, or the seconds to wait until there is one."""
-        elapsed, self._at = max(0.0, now - self._at), now
-        self._level = min(float(self._per_minute), self._level + elapsed * self._per_minute / 60)
-        if self._level >= 1:
-            self._level -= 1
-            return 0.0
-        return (1 - self._level) * 60 / self._per_minute
+        self._level, wait_s = take_one(self._level, self._at, self._per_minute, now)
+        self._at = now
+        return wait_s
 
 
 class InFlight:
@@ -95,3 +103,17 @@ class InFlight:
 
     def leave(self) -> None:
         self.count = max(0, self.count - 1)
+
+
+class Company(Protocol):
+    """The other processes of the same service, as the limits that hold for all of them see them."""
+
+    @property
+    def count(self) -> int:
+        """How many processes answer requests."""
+
+    def take(self, name: str, per_minute: int, now: float) -> float | None:
+        """As TokenBucket.take, for all of them; None: the others cannot be asked now."""
+
+    def load(self, name: str, limit: int | None) -> InFlight:
+        """What is under way in all of them."""

@@ -19,7 +19,7 @@ from outlast.gateway.connectivity import Connectivity
 from outlast.gateway.events import Observe
 from outlast.gateway.gaps import Gaps
 from outlast.gateway.hearing import Hearing, components_of
-from outlast.gateway.limits import InFlight, RetryBudget, TokenBucket
+from outlast.gateway.limits import Company, InFlight, RetryBudget, TokenBucket
 from outlast.gateway.routing import candidates_of, narrower, order, permitted, spread
 from outlast.gateway.transport import is_remote
 from outlast.nouns import Allow, Candidate, ComponentState, Kind, Outcome
@@ -45,10 +45,14 @@ class _Menu(msgspec.Struct, frozen=True):
 
 
 class GatewayState:
-    def __init__(self, settings: Settings, roll: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, roll: Callable[[], float], company: Company | None = None
+    ) -> None:
+        """`company`: the other processes of this service, where there are some."""
         self.settings = settings
+        self._company = company
         self.connectivity = Connectivity()
-        self.budget = RetryBudget(settings.retry.budget_share, settings.retry.budget_min_per_s)
+        self.budget = self._budget(settings)
         self.hearing = Hearing()
         """What Status says, filled from the bus."""
         self._roll = roll
@@ -75,10 +79,15 @@ class GatewayState:
         }
         self.settings = settings
         self._menus.clear()
-        self.budget = RetryBudget(settings.retry.budget_share, settings.retry.budget_min_per_s)
+        self.budget = self._budget(settings)
         for name, load in self._upstream_loads.items():
             upstream = settings.upstreams.get(name)
             load.limit = upstream.max_concurrency if upstream is not None else None
+
+    def _budget(self, settings: Settings) -> RetryBudget:
+        """Our share of the free retries; the other part follows our own requests."""
+        retry, count = settings.retry, self._company.count if self._company is not None else 1
+        return RetryBudget(retry.budget_share, retry.budget_min_per_s / count)
 
     def breaker(self, candidate: Candidate) -> Breaker:
         return _kept(self._breakers, candidate.name, lambda: Breaker(self.settings.breaker))
@@ -196,18 +205,26 @@ class GatewayState:
             return 0.0
         per_minute = key.requests_per_minute
         name = f"{key.id}/{per_minute}"
+        if self._company is not None:
+            wait_s = self._company.take(name, per_minute, now)
+            if wait_s is not None:
+                return wait_s
+            per_minute = max(1, per_minute // self._company.count)  # our own share
         return _kept(self._buckets, name, lambda: TokenBucket(per_minute, now)).take(now)
 
     def load(self, key: Key) -> InFlight:
         """How many requests of this key are under way."""
-        load = _kept(self._loads, key.id, lambda: InFlight(key.concurrent))
+        load = _kept(self._loads, key.id, lambda: self._in_flight(key.id, key.concurrent))
         load.limit = key.concurrent
         return load
 
     def upstream_load(self, name: str) -> InFlight:
         upstream = self.settings.upstreams.get(name)
         limit = upstream.max_concurrency if upstream is not None else None
-        return _kept(self._upstream_loads, name, lambda: InFlight(limit))
+        return _kept(self._upstream_loads, name, lambda: self._in_flight(f"upstream/{name}", limit))
+
+    def _in_flight(self, name: str, limit: int | None) -> InFlight:
+        return self._company.load(name, limit) if self._company is not None else InFlight(limit)
 
     def gaps(self, candidate: Candidate) -> Gaps:
         """How regular this candidate's streams are."""

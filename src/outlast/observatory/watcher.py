@@ -85,8 +85,11 @@ class Watcher:
         clock: Clock,
         *,
         shared: bool,
+        holder: str = "",
     ) -> None:
-        """`shared`: other processes may use the same database."""
+        """`shared`: other processes may use the same database. `holder`: our name among them, to
+        lead again at once after a restart.
+        """
         self.wishes = Wishes()
         self.role = Role.STARTING
         self._watch = watch
@@ -96,7 +99,7 @@ class Watcher:
         self._bus = bus
         self._clock = clock
         self._shared = shared
-        self._holder = secrets.token_hex(8)
+        self._holder = holder or secrets.token_hex(8)
         self._restored = False
         """Whether what was stored was taken up: not while the database is dead at the start."""
         self._tried_at = 0.0
@@ -113,6 +116,12 @@ class Watcher:
             self._heard.add(observation.id)
         if self.role is not Role.FOLLOWS:
             self._watch.observe(observation, self._clock.wall())
+
+    def told(self, observations: Iterable[Observation]) -> None:
+        """Other processes kept these, and tell us at once what the database will a little later."""
+        if self.role is not Role.FOLLOWS:
+            now = self._clock.wall()
+            self._hear([(one, now) for one in observations if one.id not in self._heard])
 
     async def page(self, fetched: FeedNews) -> None:
         """What the poller says of a vendor's page."""
@@ -350,6 +359,7 @@ class Watcher:
         for name in said.enough:
             self.wishes.enough(name)
         for name in said.hurry:
+            self.wishes.probe(name)
             self.wishes.page(name.partition("/")[0])
         for name in said.relax:
             self.wishes.calm(name)
@@ -359,7 +369,6 @@ class Watcher:
 
     async def _keep_notice(self, notice: Any) -> None:
         try:
-            self.wishes.probe(name)
             await self._history.save_notice(notice)
         except ValueError as error:
             log.warning("notice_not_kept", feed=notice.feed, reason=str(error)[:200])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,12 @@ class Observing:
         inward: Inward,
         find_receipt: FindReceipt,
         standing: Callable[[], list[tuple[Candidate, bool]]],
+        *,
+        holder: str = "",
     ) -> None:
-        """`standing`: a candidate of each upstream, and whether it would be asked now."""
+        """`standing`: a candidate of each upstream, and whether it would be asked now. `holder`:
+        our name as the one who watches, where other processes on this machine do not.
+        """
         wanted = settings.observatory
         data = settings.data_path
         self.settings = settings
@@ -102,9 +106,16 @@ class Observing:
         self.watch = Watch(vantage=wanted.vantage or "here", rate=wanted.false_alarms_per_month)
         self.providers = providers_of(settings, self.targets)
         self.watch.expect(expected(self.targets, settings), self.providers)
-        shared = database.kind != "sqlite"
+        shared = database.kind != "sqlite" or bool(holder)
         self.watcher = Watcher(
-            self.watch, self.board, self.history, self.casebook, bus, clock, shared=shared
+            self.watch,
+            self.board,
+            self.history,
+            self.casebook,
+            bus,
+            clock,
+            shared=shared,
+            holder=holder,
         )
         self._find_receipt, self._inward, self._standing = find_receipt, inward, standing
         self._gathering, self._intake = Gathering(), Intake()
@@ -156,6 +167,11 @@ class Observing:
                 self.board.proven[observed.candidate.upstream] = seen.at
             for one in self._gathering.add(seen):
                 self.history.append(one)
+
+    def told(self, observations: Sequence[Observation], proven: Mapping[str, float]) -> None:
+        """Another process of this service kept these. `proven`: when upstreams last answered."""
+        self.watcher.told(observations)
+        self.board.proven.update(proven)
 
     def retain(self, settings: Settings) -> None:
         """Take new settings, as far as they can be changed while running."""

@@ -1,0 +1,146 @@
+"""Services of several processes as people start and stop them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from outlast.simulator import Script, Vendor
+from tests.endtoend.launcher import run_to_its_end
+from tests.local.test_model import FOUND
+from tests.raw import Reply, hang_up, read_reply
+from tests.workers.company import (
+    BODY,
+    MESSAGES,
+    WORKERS,
+    House,
+    children_of,
+    config_of,
+    house_of,
+    until,
+)
+
+
+@pytest.fixture
+async def vendor() -> AsyncIterator[Vendor]:
+    async with Vendor(Script(seed=1)) as vendor:
+        yield vendor
+
+
+async def stream_through(house: House, number: signal.Signals) -> Reply:
+    """Begin to read a stream, give the signal, and read to the end."""
+    raw = msgspec.json.encode({**BODY, "max_tokens": 4000, "stream": True})
+    head = f"POST {MESSAGES} HTTP/1.1\r\nhost: x\r\nx-api-key: {house.service.key}\r\n"
+    head += f"content-length: {len(raw)}\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.service.port)
+    writer.write(head.encode() + raw)
+    rest = asyncio.StreamReader()
+    async with asyncio.timeout(30):
+        rest.feed_data(await reader.readuntil(b"content_block_delta"))
+        house.service.send(number)
+        while data := await reader.read(1 << 16):
+            rest.feed_data(data)
+        rest.feed_eof()
+    await hang_up(writer)
+    return await read_reply(rest)
+
+
+async def test_sigterm_lets_answers_end_and_leaves_nothing_behind(
+    tmp_path: Path, vendor: Vendor
+) -> None:
+    vendor.script = Script(seed=1, chars=400, tokens_per_s=60)
+    async with house_of(tmp_path, config_of(vendor.url)) as house:
+        pids = house.pids()
+        assert set(pids) == {"observer", *(f"worker {number}" for number in range(WORKERS))}
+        reply = await stream_through(house, signal.SIGTERM)
+        assert reply.whole
+        assert reply.body.rstrip().endswith(b'{"type":"message_stop"}')
+        assert await asyncio.to_thread(house.service.end) == 0
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", house.service.port)
+        assert not [pid for pid in pids.values() if alive(pid)]
+        assert "Traceback" not in house.service.said
+    with closing(sqlite3.connect(tmp_path / "data" / "outlast.db")) as database:
+        assert database.execute("select count(*) from exchanges").fetchone() == (1,)
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_when_the_one_that_starts_them_is_killed_the_others_drain_and_end(
+    tmp_path: Path, vendor: Vendor
+) -> None:
+    vendor.script = Script(seed=1, chars=400, tokens_per_s=60)
+    async with house_of(tmp_path, config_of(vendor.url)) as house:
+        pids = house.pids()
+        reply = await stream_through(house, signal.SIGKILL)
+        assert reply.whole
+
+        async def ended() -> bool:
+            return not any(alive(pid) for pid in pids.values())
+
+        await until(ended)
+
+
+async def test_a_port_that_another_listens_on_is_not_shared(tmp_path: Path, vendor: Vendor) -> None:
+    config = tmp_path / "outlast.toml"
+    config.write_text(config_of(vendor.url), "utf-8")
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = await asyncio.to_thread(run_to_its_end, tmp_path / "data", config, port=port)
+    assert ended.returncode == 1
+    assert f"Port {port} on 127.0.0.1 is in use" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+async def test_a_data_folder_that_cannot_be_is_said_once(tmp_path: Path, vendor: Vendor) -> None:
+    config = tmp_path / "outlast.toml"
+    config.write_text(config_of(vendor.url), "utf-8")
+    (tmp_path / "data").write_text("not a folder")
+    ended = await asyncio.to_thread(run_to_its_end, tmp_path / "data", config)
+    assert ended.returncode == 1
+    assert ended.stderr.count("--data-dir") == 1
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.model
+@pytest.mark.skipif(FOUND is None, reason="no weights: run `outlast model get` first")
+async def test_the_embedded_model_is_one_process_for_all_workers(
+    tmp_path: Path, vendor: Vendor
+) -> None:
+    words = config_of(vendor.url).replace(
+        "enabled = false", f'enabled = true\npath = "{FOUND}"\ncontext_tokens = 4096', 1
+    )
+    async with house_of(tmp_path, words) as house:
+
+        async def ready() -> bool:
+            found = (await house.get("/readyz"))["processes"].values()
+            return {one["local"]["state"] for one in found} == {"ready"}
+
+        await until(ready, 120)
+        body = {**BODY, "model": "claude-local", "max_tokens": 5}
+        for streamed in (True, False):
+            asked = (house.message(body={**body, "stream": streamed}) for _ in range(4))
+            for reply in await asyncio.gather(*asked):
+                assert reply.status == 200, reply.body
+                assert reply.headers["outlast-served-by"].startswith("local")
+        engines = {name: children_of(pid) for name, pid in house.pids().items()}
+        assert [name for name, found in engines.items() if found] == ["observer"]
+        assert len(engines["observer"]) == 1
