@@ -11,8 +11,11 @@ def greeting(settings: Settings, first_key: str | None) -> list[str]:
     """Return the lines of the greeting. `first_key` is shown this once, and never again."""
     base = settings.base_url
     key = first_key or "YOUR_KEY"
-    page = f"  {base}/status: what is down, for anyone to read"
-    lines = [f"Outlast {__version__} on {base}", *_upstreams(settings), page, ""]
+    pages = [
+        f"  {base}/status: what is down, for anyone to read",
+        f"  {base}/status/subscribe: to be told of it",
+    ]
+    lines = [f"Outlast {__version__} on {base}", *_upstreams(settings), *pages, ""]
     if first_key is not None:
         lines += [
             f"Your API key, shown this once:  {first_key}",

@@ -137,6 +137,7 @@ class SubscribePages:
 
     async def confirm(self, request: Request, lang: Lang) -> Response:
         found = await self._desk.confirm(token_of(request), sender_of(request, self._desk))
+        lang = _chosen(request) or found.wanted.lang
         form = FORM[lang]
         said = Said(
             title=form["confirmed_title"],

@@ -65,6 +65,7 @@ class MailServer:
     def __init__(self) -> None:
         self.port = 0
         self.mails: list[bytes] = []
+        self.came = asyncio.Event()
         self.seen: list[str] = []
         self.replies: dict[str, str] = {}
         """Command (`RCPT`, `DATA`, `.` for the end of a text) → reply; `hang up`: none."""
@@ -97,6 +98,7 @@ class MailServer:
             end = self.replies.get(".", "250 taken")
             if end.startswith("250") or end == "hang up":
                 self.mails.append(text[:-5])
+                self.came.set()
             if end == "hang up":
                 return False
             writer.write(end.encode() + b"\r\n")

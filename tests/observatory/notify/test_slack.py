@@ -111,10 +111,10 @@ def room(slack: Slack, lang: str = "en") -> Subscription:
 
 def every_state() -> list[News]:
     """One piece of news of every kind that is told."""
-    found = []
+    found: list[News] = []
     for kind in RULES:
         before = ("opened", "confirmed") if kind not in {"opened", "confirmed"} else ()
-        more = {"retracted": True} if kind == "retracted" else {}
+        more: dict[str, Any] = {"retracted": True} if kind == "retracted" else {}
         more |= {"cause": "deploy"} if kind == "cause" else {}
         found += step(*before, kind, **more)
     return found
