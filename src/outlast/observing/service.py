@@ -106,17 +106,7 @@ class Observing:
         self.watch = Watch(vantage=wanted.vantage or "here", rate=wanted.false_alarms_per_month)
         self.providers = providers_of(settings, self.targets)
         self.watch.expect(expected(self.targets, settings), self.providers)
-        shared = database.kind != "sqlite" or bool(holder)
-        self.watcher = Watcher(
-            self.watch,
-            self.board,
-            self.history,
-            self.casebook,
-            bus,
-            clock,
-            shared=shared,
-            holder=holder,
-        )
+        self.watcher = self._make_watcher(database, bus, holder)
         self._find_receipt, self._inward, self._standing = find_receipt, inward, standing
         self._gathering, self._intake = Gathering(), Intake()
         self._intake.learn(target.component for target in self.targets)
@@ -129,15 +119,7 @@ class Observing:
         self.operator = operator_of(settings)
         self.key, self._channels = key_and_channels(settings)
         self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
-        self._api = ObservatoryApi(
-            self.board,
-            bus,
-            self.casebook,
-            self.watcher,
-            clock,
-            operator=self.operator,
-            trusted=networks(wanted.trusted_proxies),
-        )
+        self._api = self._make_api(bus)
         self._operating = Operating(self.board, self.casebook, self.operator, clock)
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
@@ -258,6 +240,29 @@ class Observing:
     def _probed(self, observation: Observation) -> None:
         self.history.append(observation)
         self._peers.offer(observation)
+
+    def _make_watcher(self, database: Database, bus: Bus, holder: str) -> Watcher:
+        return Watcher(
+            self.watch,
+            self.board,
+            self.history,
+            self.casebook,
+            bus,
+            self.clock,
+            shared=database.kind != "sqlite" or bool(holder),
+            holder=holder,
+        )
+
+    def _make_api(self, bus: Bus) -> ObservatoryApi:
+        return ObservatoryApi(
+            self.board,
+            bus,
+            self.casebook,
+            self.watcher,
+            self.clock,
+            operator=self.operator,
+            trusted=networks(self.settings.observatory.trusted_proxies),
+        )
 
     def _make_poller(self) -> Poller:
         wanted = self.settings.observatory
