@@ -94,6 +94,16 @@ async def test_the_form_offers_what_is_set_up_and_what_is_watched(pages: Pages) 
     assert "frame-ancestors 'none'" in shown.headers["content-security-policy"]
 
 
+async def test_models_are_folded_away_until_one_is_chosen(pages: Pages) -> None:
+    shown = (await pages.ask("GET", f"{PAGE}?lang=en")).text
+    models = re.findall(r'value="(anthropic/api/[^"]+)"', shown)
+    assert models
+    assert "<details><summary>Models of the API: Anthropic</summary>" in shown
+    chosen = (await pages.ask("GET", f"{PAGE}?lang=en&component={models[0]}")).text
+    assert "<details open><summary>Models of the API: Anthropic</summary>" in chosen
+    assert Fields(chosen).values["components"] == [models[0]]
+
+
 async def test_a_kind_that_is_not_set_up_is_not_offered(tmp_path: Path) -> None:
     house = Pages(tmp_path, kinds=(Channel.SLACK,))
     shown = (await house.ask("GET", PAGE)).text

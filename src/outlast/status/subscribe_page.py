@@ -37,8 +37,16 @@ class Option(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
+    """What is offered of one provider."""
+
     name: str
     options: tuple[Option, ...]
+    models: tuple[Option, ...] = ()
+    """Folded away unless one of them is selected."""
+
+    @property
+    def unfolded(self) -> bool:
+        return any(one.on for one in self.models)
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -188,17 +196,17 @@ def choice(
     kinds: tuple[str, ...] = (),
     digests: Sequence[Digest] = tuple(Digest),
 ) -> Choice:
-    """What a form offers: the surfaces that are watched, and whatever was chosen before."""
+    """What a form offers: what is watched, and whatever was chosen before."""
     groups = []
     listed: set[str] = set()
     for provider in view.providers:
-        names = [row.state.component for row in provider.rows if not row.model]
-        listed |= set(names)
-        options = tuple(
-            Option("components", name, component_name(name, lang), name in asked.components)
-            for name in names
-        )
-        groups.append(Group(provider.name, options))
+        options = [
+            (bool(row.model), _component(row.state.component, asked, lang)) for row in provider.rows
+        ]
+        listed |= {one.value for _, one in options}
+        surfaces = tuple(one for is_model, one in options if not is_model)
+        models = tuple(one for is_model, one in options if is_model)
+        groups.append(Group(provider.name, surfaces, models))
     other = [("components", one, component_name(one, lang)) for one in asked.components]
     other += [("providers", one, provider_name(one)) for one in asked.providers]
     other += [("surfaces", one, surface_name(one, lang)) for one in asked.surfaces]
@@ -209,7 +217,7 @@ def choice(
     chosen = asked.states or DEFAULT_STATES
     return Choice(
         kinds=kinds,
-        groups=tuple(group for group in groups if group.options),
+        groups=tuple(group for group in groups if group.options or group.models),
         impacts=tuple(one.value for one in Impact),
         digests=tuple(one.value for one in digests),
         states=tuple(
@@ -217,6 +225,10 @@ def choice(
             for one in (*DEFAULT_STATES, *EXTRA_STATES)
         ),
     )
+
+
+def _component(name: str, asked: Asked, lang: Lang) -> Option:
+    return Option("components", name, component_name(name, lang), name in asked.components)
 
 
 def asked_of(wanted: Wanted, kind: Channel) -> Asked:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp import web
 
+from outlast.clock import ManualClock
 from outlast.observatory import channels
+from outlast.observatory import delivery_tables as book
+from outlast.observatory import subscription_tables as people
 from outlast.observatory.accepting import Asked, BadSubscription, Keys, accept, clean_keys
 from outlast.observatory.addresses import Rules
 from outlast.observatory.channel_push import KEEP_S, PushChannel
+from outlast.observatory.notifier import Notifier
 from outlast.observatory.notify_signing import Purpose, read
 from outlast.observatory.notifying import Refused, Result, Sent, Unknown
 from outlast.observatory.push_sealing import application_key, topic
 from outlast.observatory.subscribing import Channel, Subscription, Wanted
+from outlast.store.database import Database
 from tests.observatory.notify.browsers import Browser, PushService, push_service
-from tests.observatory.notify.people import AT, KEY, parcel, step, subscription
+from tests.observatory.notify.people import AT, KEY, ends, parcel, step, subscription
+from tests.store.databases import sqlite_url
 
 BASE = "https://status.example.org"
 HERE = Rules(private=True, plain=True)
@@ -151,6 +159,44 @@ async def test_keys_that_are_none_end_the_subscription(push: PushChannel) -> Non
     one = subscription(kind=Channel.PUSH, target="https://p.example/", keys=f"{bad}.{'A' * 22}")
     result = await push.send(parcel(to=one), AT)
     assert result == Refused("the browser's keys cannot be used", again=False, gone=True)
+
+
+async def test_a_browser_counts_with_its_first_notification_and_ends_when_it_is_gone(
+    service: PushService, push: PushChannel, tmp_path: Path
+) -> None:
+    database, clock = Database(sqlite_url(tmp_path)), ManualClock(AT)
+    notifier = Notifier(database, clock, lambda: 0.0, {Channel.PUSH: push}, KEY)
+
+    async def work() -> None:
+        while await notifier.step():
+            await notifier.settled()
+
+    one = msgspec.structs.replace(subscriber(service), confirmed_at=None, asked_from="a.b")
+    await database.write(partial(people.ask, subscription=one, now=AT))
+    service.instead = web.Response(status=503)
+    await work()
+    waiting = await database.read(partial(people.find, subscription_id="sub_1"))
+    assert waiting is not None
+    assert waiting.confirmed_at is None
+    service.instead = None
+    clock.advance(60)
+    await work()
+    found = await database.read(partial(people.find, subscription_id="sub_1"))
+    assert found is not None
+    assert (found.confirmed_at, found.keys, found.asked_from) == (AT + 60, one.keys, "")
+    for kinds in (("opened",), ("opened", "confirmed")):
+        await database.write(partial(book.enqueue, items=step(*kinds, at=AT + 70)))
+        await work()
+        await work()
+    assert [words["tag"] for _, _, words in service.taken] == ["welcome", "inc_a", "inc_a"]
+    service.browsers.clear()  # its owner took the permission back
+    ended = step("opened", "confirmed", "resolved", at=AT + 80)
+    await database.write(partial(book.enqueue, items=ended))
+    await work()
+    assert await database.read(partial(people.find, subscription_id="sub_1")) is None
+    assert await database.read(ends) == {}
+    await notifier.close()
+    await database.close()
 
 
 def asked(**more: object) -> Asked:
