@@ -106,7 +106,7 @@ async def test_an_incident_that_only_the_database_has_can_still_get_one(house: H
     assert len(house.book.of("inc_past")) == 1
 
 
-REFUSED = (
+REFUSED: tuple[tuple[str, str, Any, str, int, str], ...] = (
     ("POST", HERE, TEXT, "wrong" * 8, 401, "Another's token opens nothing."),
     ("POST", HERE, TEXT, "", 401, "None opens nothing."),
     ("POST", HERE, {"text": 5}, TOKEN, 400, "What is no text."),

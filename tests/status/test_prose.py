@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from outlast.status.prose import Block, Span, blocks, spans
 
 HREF = "https://example.org/a?b=c"
-FORMS = (
+FORMS: tuple[tuple[str, list[tuple[str, list[str]]]], ...] = (
     ("One.\nStill one.\n\nTwo.", [("text", ["One. Still one."]), ("text", ["Two."])]),
     ("# Head\nText", [("head", ["Head"]), ("text", ["Text"])]),
     ("###### Deep", [("head", ["Deep"])]),

@@ -1,4 +1,4 @@
-"""What operators have: windows of maintenance, and post-mortems."""
+"""What operators have: windows of maintenance, post-mortems, and the pages to work on them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Awaitable, Callable
 from starlette.routing import BaseRoute
 
 from outlast.clock import Clock
+from outlast.config import Settings
 from outlast.observatory.board import Board
 from outlast.observatory.casebook import Casebook
 from outlast.observatory.operators import OperatorToken
+from outlast.observatory.watcher import Watcher
+from outlast.observing.parts import networks
 from outlast.status.maintenance_http import MaintenanceApi
+from outlast.status.operator_desk import Desk
+from outlast.status.operator_door import Door
+from outlast.status.operator_http import OperatorPages
 from outlast.status.post_mortem_book import PostMortems
 from outlast.status.post_mortem_http import PostMortemApi
 
@@ -20,8 +26,10 @@ class Operating:
 
     def __init__(
         self,
+        settings: Settings,
         board: Board,
         casebook: Casebook,
+        watcher: Watcher,
         operator: OperatorToken,
         clock: Clock,
     ) -> None:
@@ -30,9 +38,18 @@ class Operating:
         )
         self.book = PostMortems(casebook, clock, board.incident)
         self._api = PostMortemApi(self.book, operator)
+        door = Door(
+            operator,
+            casebook,
+            clock,
+            base_url=settings.base_url,
+            trusted=networks(settings.observatory.trusted_proxies),
+        )
+        desk = Desk(board, casebook, watcher, self.maintenance, self.book, clock)
+        self._pages = OperatorPages(door, desk)
 
     def routes(self) -> list[BaseRoute]:
-        return [*self.maintenance.routes(), *self._api.routes()]
+        return [*self.maintenance.routes(), *self._api.routes(), *self._pages.routes()]
 
     def jobs(self) -> dict[str, Callable[[], Awaitable[None]]]:
         """Work in the background, by its name."""

@@ -120,7 +120,9 @@ class Observing:
         self.key, self._channels = key_and_channels(settings)
         self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
         self._api = self._make_api(bus)
-        self._operating = Operating(self.board, self.casebook, self.operator, clock)
+        self.operating = Operating(
+            settings, self.board, self.casebook, self.watcher, self.operator, clock
+        )
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self.casebook, clock)
         self._subscriptions = self._make_subscriptions(database)
@@ -131,7 +133,7 @@ class Observing:
             *self._api.routes(),
             Route(REPORTS, _Reports(self), methods=["POST", "OPTIONS", "GET"]),
             *self._subscriptions.routes(),
-            *self._operating.routes(),
+            *self.operating.routes(),
             *self._pages.routes(),
         ]
         if self._secrets:
@@ -181,7 +183,7 @@ class Observing:
                 "gathering": self._gather,
                 "networks": self._read_table,
                 "status page": self._source.run,
-                **self._operating.jobs(),
+                **self.operating.jobs(),
             }
             if self.settings.observatory.feeds:
                 work["vendors' pages"] = self._poller.run
@@ -308,8 +310,8 @@ class Observing:
             self.casebook,
             self.clock,
             fallbacks=self._fallbacks,
-            windows=self._operating.maintenance.windows,
-            post_mortems=self._operating.book.all,
+            windows=self.operating.maintenance.windows,
+            post_mortems=self.operating.book.all,
             frame=self._frame,
         )
 

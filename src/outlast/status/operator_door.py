@@ -1,0 +1,192 @@
+"""Who may open the operators' pages: sign-in by the token, cookies, forms, tries. Default deny.
+
+Every sign-in, every refusal and every sign-out is in the audit, with the network it came from and
+never with what was typed as token. Tries are limited for each network; a flood of refusals is
+counted rather than written, and the log has each.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import math
+import secrets
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from outlast.clock import Clock
+from outlast.observatory.case_changes import AuditEntry, Changes
+from outlast.observatory.casebook import Written
+from outlast.observatory.networks import Network, client_address, groups_of
+from outlast.observatory.operators import OperatorToken
+from outlast.observatory.subscribing import Allowance
+from outlast.observatory.words import Lang
+from outlast.status.operator_forms import Refused, Values, Wrong, first
+from outlast.status.operator_session import Session, Sessions
+from outlast.status.operator_texts import TEXTS
+from outlast.status.stamps import clean
+
+log = structlog.get_logger(__name__)
+
+ROOT = "/operator"
+COOKIE = "outlast_operator"
+BEFORE = "outlast_operator_form"
+"""The cookie that the sign-in form is bound to."""
+BEFORE_S = 3600
+TRIES_AT_ONCE, TRIES_PER_HOUR = 10, 30
+"""Sign-ins of one network, good and bad ones."""
+WRITTEN_AT_ONCE, WRITTEN_PER_HOUR = 60, 600
+"""Refusals that are written to the audit, of all networks."""
+NAME_LIMIT = 80
+
+
+class Audit(Protocol):
+    """The casebook."""
+
+    async def commit(self, changes: Changes) -> Written: ...
+
+
+class Door:
+    """Owned by one event loop."""
+
+    def __init__(
+        self,
+        token: OperatorToken,
+        audit: Audit,
+        clock: Clock,
+        *,
+        base_url: str = "",
+        trusted: tuple[Network, ...] = (),
+    ) -> None:
+        """`base_url`: the public address; `trusted`: proxies whose `x-forwarded-for` counts."""
+        self._token = token
+        self._audit = audit
+        self._clock = clock
+        self._base = urlsplit(base_url)
+        self._trusted = trusted
+        self._sessions = Sessions(token, clock)
+        self._tries = Allowance(TRIES_AT_ONCE, TRIES_PER_HOUR)
+        self._writes = Allowance(WRITTEN_AT_ONCE, WRITTEN_PER_HOUR, keys_max=1)
+        self._unwritten = 0
+        self._key = secrets.token_bytes(32)
+
+    def session(self, request: Request) -> Session | None:
+        return self._sessions.find(request.cookies.get(COOKIE, ""))
+
+    def session_of(self, cookie: str) -> Session | None:
+        return self._sessions.find(cookie)
+
+    def had_cookie(self, request: Request) -> bool:
+        """Whether a session may have ended: what such a browser sends is worth keeping."""
+        return bool(request.cookies.get(COOKIE) or request.cookies.get(BEFORE))
+
+    def is_ours(self, request: Request) -> bool:
+        """Whether a form was sent from a page of ours, as far as the browser says."""
+        site = request.headers.get("sec-fetch-site", "same-origin")
+        origin = request.headers.get("origin")
+        if site not in {"same-origin", "none"}:
+            return False
+        known = {request.headers.get("host", ""), self._base.netloc} - {""}
+        return origin is None or urlsplit(origin).netloc in known
+
+    def may_send(self, session: Session, values: Values) -> bool:
+        """Whether a form is of this session."""
+        return hmac.compare_digest(_bytes(first(values, "csrf")), session.csrf.encode())
+
+    def before(self, request: Request) -> tuple[str, str]:
+        """The cookie that a sign-in form is bound to, and what the form has to send with it."""
+        cookie = request.cookies.get(BEFORE, "")[:100] or secrets.token_urlsafe(24)
+        return cookie, self._mark(cookie)
+
+    async def sign_in(self, request: Request, values: Values, lang: Lang) -> str:
+        """Return the cookie of a new session. Raises Refused."""
+        t = TEXTS[lang]
+        name = clean(first(values, "name"), NAME_LIMIT)
+        bound = request.cookies.get(BEFORE, "")[:100]
+        sent = _bytes(first(values, "csrf"))
+        if not bound or not hmac.compare_digest(sent, _bytes(self._mark(bound))):
+            raise Refused([Wrong(t["bad_form"])])
+        if not name:
+            raise Refused([Wrong(t["missing_name"], "name")])
+        if not self._token():
+            raise Refused([Wrong(t["no_operator"])])
+        network = self.network(request)
+        wait_s = self._tries.wait_s(network, self._clock.monotonic())
+        if wait_s > 0:
+            log.warning("operator_sign_in_limited", name=name, network=network)
+            raise Refused([Wrong(t["slower"].format(minutes=math.ceil(wait_s / 60)))])
+        if not self._token.is_token(first(values, "token").strip()):
+            await self._refused(name, network)
+            raise Refused([Wrong(t["bad_token"], "token")])
+        log.info("operator_signed_in", name=name, network=network)
+        await self._write(name, "session.opened", network)
+        return self._sessions.open(name)
+
+    async def sign_out(self, request: Request) -> None:
+        ended = self._sessions.close(request.cookies.get(COOKIE, ""))
+        if ended is not None:
+            await self._write(ended.name, "session.closed", self.network(request))
+
+    def set_cookie(self, response: Response, request: Request, name: str, value: str) -> None:
+        """Only for the operators' pages, out of reach of scripts and of other sites."""
+        response.set_cookie(
+            name,
+            value,
+            max_age=BEFORE_S if name == BEFORE else None,
+            path=ROOT,
+            secure=self._is_https(request),
+            httponly=True,
+            samesite="strict",
+        )
+
+    def drop_cookie(self, response: Response, name: str) -> None:
+        response.delete_cookie(name, path=ROOT, httponly=True, samesite="strict")
+
+    def network(self, request: Request) -> str:
+        """The network that a request comes from, for people: `192.0.2.0/24`."""
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
+        peer = request.client.host if request.client is not None else ""
+        address = client_address(peer, forwarded, self._trusted)
+        if address is None:
+            return groups_of(None, None).network
+        size = 24 if address.version == 4 else 48
+        return str(ipaddress.ip_network((address, size), strict=False))
+
+    async def _refused(self, name: str, network: str) -> None:
+        log.warning("operator_sign_in_refused", name=name, network=network)
+        if self._writes.wait_s("", self._clock.monotonic()) > 0:
+            self._unwritten += 1
+            return
+        missed, self._unwritten = self._unwritten, 0
+        await self._write(name, "session.refused", network, missed)
+
+    async def _write(self, name: str, what: str, network: str, missed: int = 0) -> None:
+        body = {"network": network} | ({"missed": missed} if missed else {})
+        entry = AuditEntry(
+            id=f"aud_{secrets.token_hex(12)}",
+            at=self._clock.wall(),
+            who=name,
+            what=what,
+            body=msgspec.json.encode(body),
+        )
+        await self._audit.commit(Changes(audit=(entry,), fenced=False))
+
+    def _mark(self, cookie: str) -> str:
+        return hmac.new(self._key, _bytes(cookie), "sha256").hexdigest()
+
+    def _is_https(self, request: Request) -> bool:
+        """Whether the browser came by https: to us, or to the proxy in front of us. The header
+        needs no trust: who invents it gets a stricter cookie."""
+        host = request.headers.get("host", "")
+        public = self._base.scheme == "https" and host == self._base.netloc
+        proxied = request.headers.get("x-forwarded-proto", "").lower() == "https"
+        return request.url.scheme == "https" or public or proxied
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
