@@ -10,7 +10,8 @@ from outlast.gateway.events import (
     SetTimer,
     TimerFired,
 )
-from outlast.gateway.exchange import FLUSH_S, Exchange
+from outlast.gateway.exchange import Exchange
+from outlast.gateway.flow import FLUSH_S
 from tests.gateway.exchanges import SSE, START, TEXT_START, exchange, words
 
 

@@ -15,11 +15,19 @@ from outlast.gateway.events import (
     AttemptBroke,
     BodyEnded,
     BytesReceived,
+    ClientGone,
+    ClientSlow,
+    Command,
     Event,
+    Forward,
     HeadReceived,
+    Interrupted,
+    SetTimer,
+    Timer,
     TimerFired,
 )
 from outlast.gateway.exchange import Exchange
+from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.holding import HoldPolicy
 from outlast.gateway.leg import Broken, Leg
 from outlast.gateway.skimming import Template
@@ -130,30 +138,108 @@ def streams(draw: st.DrawFn) -> tuple[Format, list[bytes]]:
     return form, [p[i : i + size] for p in pieces for i in range(0, len(p), size)]
 
 
-def machine(form: Format, *, skims: bool) -> Exchange:
+def machine(form: Format, *, skims: bool, client: Format | None = None) -> Exchange:
+    """An exchange whose upstreams speak `form`; so does its client, if no other one is said."""
     kind = KINDS[form]
-    found = exchange(candidate("a", kind), candidate("b", kind, model="other"), form=form)
+    found = exchange(candidate("a", kind), candidate("b", kind, model="other"), form=client or form)
     if not skims:
-        found._passes = lambda prepared: False  # type: ignore[method-assign]
+        found._skims = lambda prepared: False  # type: ignore[method-assign]
     return found
 
 
-@settings(max_examples=700, deadline=None)
-@given(streams(), st.sampled_from(["clean", "broken"]), st.integers(0, 60))
-def test_both_ways_give_the_same_commands_at_the_same_moments(
-    stream: tuple[Format, list[bytes]], ending: str, flush_at: int
-) -> None:
-    form, pieces = stream
-    slow, fast = machine(form, skims=False), machine(form, skims=True)
-    assert told(slow.start(0.0)) == told(fast.start(0.0))
+class Shell:
+    """Runs an exchange as the relay does: what a flow takes in never becomes an event."""
+
+    def __init__(self, machine: Exchange) -> None:
+        self.machine = machine
+        self.taken = 0
+
+    def handle(self, event: Event) -> list[Command]:
+        flow = self.machine.flow()
+        if flow is not None and isinstance(event, BytesReceived):
+            out = flow.feed(event.data, event.now)
+            if out is not None:
+                self.taken += 1
+                return self._told(flow, out, flow.waiting and not flow.flushing)
+        elif flow is not None and isinstance(event, TimerFired) and event.timer == "flush":
+            out = flow.flush(event.now)
+            flow.flushing = False
+            return self._told(flow, out, flow.waiting)
+        return self.machine.handle(event)
+
+    def _told(self, flow: Flow, out: bytes, again: object) -> list[Command]:
+        commands: list[Command] = [Forward(out)] if out else []
+        if again:
+            flow.flushing = True
+            commands.append(SetTimer("flush", flow.half_at + FLUSH_S))
+        return commands
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> tuple[Format, list[Event]]:
+    """A stream, what else happens meanwhile, and an end."""
+    form, pieces = draw(streams())
     events: list[Event] = [HeadReceived(0, 200, SSE, 1.0)]
     events += [BytesReceived(0, piece, 1.0 + i / 100) for i, piece in enumerate(pieces)]
-    events.insert(min(flush_at, len(events)), TimerFired("flush", 2.0))
-    events.append(BodyEnded(0, 9.0) if ending == "clean" else AttemptBroke(0, Fault("reset"), 9.0))
+    for at in draw(st.lists(st.integers(0, len(events) - 1), max_size=4)):
+        now = getattr(events[at], "now", 1.0)
+        late = draw(st.sampled_from([0.0, 0.0, FLUSH_S, 1.0]))
+        timer: Timer = draw(st.sampled_from(["flush", "flush", "watch", "keepalive", "deadline"]))
+        other = draw(st.sampled_from([False, False, False, True]))
+        events.insert(at, ClientSlow(now) if other else TimerFired(timer, now + late))
+    broke = AttemptBroke(0, Fault("reset"), 9.0)
+    ends: list[Event] = [BodyEnded(0, 9.0), broke, Interrupted(9.0), ClientGone(9.0)]
+    return form, [*events, draw(st.sampled_from(ends))]
+
+
+def same(slow: Exchange, fast: Exchange | Shell, events: list[Event]) -> None:
+    """Both say the same of each event, and remember the same."""
     for event in events:
         assert told(slow.handle(event)) == told(fast.handle(event))
-    one, other = slow._speaker.transcript, fast._speaker.transcript
-    assert (one.text, one.events()) == (other.text, other.events())
+    other = fast.machine if isinstance(fast, Shell) else fast
+    ours, theirs = slow._speaker.transcript, other._speaker.transcript
+    assert (ours.text, ours.events()) == (theirs.text, theirs.events())
+
+
+@settings(max_examples=700, deadline=None)
+@given(stories())
+def test_both_ways_give_the_same_commands_at_the_same_moments(
+    story: tuple[Format, list[Event]],
+) -> None:
+    form, events = story
+    slow, fast = machine(form, skims=False), machine(form, skims=True)
+    assert told(slow.start(0.0)) == told(fast.start(0.0))
+    same(slow, fast, events)
+
+
+@settings(max_examples=1000, deadline=None)
+@given(stories(), st.sampled_from([*KINDS, None]))
+def test_a_flow_in_its_place_says_what_the_exchange_would(
+    story: tuple[Format, list[Event]], client: Format | None
+) -> None:
+    form, events = story
+    slow = machine(form, skims=False, client=client)
+    fast = Shell(machine(form, skims=True, client=client))
+    assert told(slow.start(0.0)) == told(fast.machine.start(0.0))
+    same(slow, fast, events)
+
+
+@pytest.mark.parametrize("client", [*KINDS, Format.OPENAI_RESPONSES])
+@pytest.mark.parametrize("form", KINDS)
+def test_a_live_stream_goes_through_a_flow_and_ends_like_any_other(
+    form: Format, client: Format
+) -> None:
+    """Piece by piece, words that go on and escapes in it; all but the two ends are taken."""
+    said = [" sea", " t", "wo", "\n", 'say "', "é", "🦀", "_x", " 7", "."] * 5
+    frames = [PIECE[form](text, "plain", False) for text in said]
+    events: list[Event] = [HeadReceived(0, 200, SSE, 1.0), BytesReceived(0, BEFORE[form], 1.0)]
+    events += [BytesReceived(0, one, 1.1 + i / 50) for i, one in enumerate(frames)]
+    events += [BytesReceived(0, AFTER[form], 3.0), BodyEnded(0, 3.0)]
+    slow = machine(form, skims=False, client=client)
+    fast = Shell(machine(form, skims=True, client=client))
+    assert told(slow.start(0.0)) == told(fast.machine.start(0.0))
+    same(slow, fast, events)
+    assert fast.taken >= len(said) - 2
 
 
 def test_a_hundred_pieces_in_one_read_are_one_run() -> None:
@@ -164,7 +250,8 @@ def test_a_hundred_pieces_in_one_read_are_one_run() -> None:
     run = template.run(b"".join(pieces) + rest)
     assert run is not None
     assert run.texts == [f" t{number}" for number in range(100)]
-    assert run.ends[-1] == len(b"".join(pieces))
+    assert run.end == len(b"".join(pieces))
+    assert run.size_of_last(2) == len(b"".join(pieces[-2:]))
 
 
 @pytest.mark.parametrize(
@@ -230,7 +317,7 @@ def test_a_word_that_never_ends_is_a_failure_at_the_limit(skims: bool) -> None:
     )
     policy = HoldPolicy(limit_bytes=2000, hold_words=True)
     leg = Leg(prepared, CODECS[found.kind.wire], policy, 1 << 20)
-    leg.passing = skims
+    leg.skims = skims
     leg.head(200, SSE)
     leg.feed(BEFORE[Format.ANTHROPIC] + message_piece("So ", "plain", True))
     with pytest.raises(Broken) as raised:

@@ -50,28 +50,22 @@ from outlast.gateway.events import (
     TimerFired,
     Warm,
 )
+from outlast.gateway.flow import FLUSH_S, FLUSH_SLACK_S, Flow
 from outlast.gateway.foreword import words_for
 from outlast.gateway.gaps import Gaps
 from outlast.gateway.going import Going, Prepare
 from outlast.gateway.holding import HoldPolicy, Unit
 from outlast.gateway.leg import Broken, Leg, broke
 from outlast.gateway.limits import RetryBudget
-from outlast.gateway.racer import Racer
+from outlast.gateway.racer import GONE, LEFT, STOPPED, Racer
 from outlast.gateway.record import Record
 from outlast.gateway.resuming import Continue, Finish, FinishTools, Restart, decide
 from outlast.gateway.search import Search
 from outlast.gateway.speaker import Speaker
-from outlast.nouns import Candidate, Format, Outcome, Scope
+from outlast.nouns import Candidate, Format
 from outlast.outcome import Verdict, classify_fault
 from outlast.wire.codec import Codec
 from outlast.wire.stream import MalformedFrame, Stop
-
-FLUSH_S = 0.08
-FLUSH_SLACK_S = 0.005
-"""Timers fire by the millisecond."""
-_LEFT = Verdict(Outcome.LEFT, Scope.NONE, "another attempt was faster")
-_STOPPED = Verdict(Outcome.LEFT, Scope.NONE, "the service was stopped")
-_GONE = Verdict(Outcome.CLIENT_GONE, Scope.NONE, "the client closed the connection")
 
 
 class Exchange:
@@ -108,6 +102,7 @@ class Exchange:
         self._spoke_at = 0.0
         self._head_sent = False
         self._flushing = False
+        self._flow: Flow | None = None
         self._mid_word = False
         self._going_on: Going | None = None
         self._resumptions = 0
@@ -130,6 +125,8 @@ class Exchange:
     def handle(self, event: Event) -> list[Command]:
         if self.done:
             return []
+        if self._flow is not None:
+            self._absorb(self._flow)
         match event:
             case TimerFired():
                 return self._timer(event)
@@ -145,6 +142,22 @@ class Exchange:
                 racer_or_none = self._racers.get(event.attempt)
                 # A late word from an attempt that was left means nothing.
                 return self._heard(racer_or_none, event) if racer_or_none is not None else []
+
+    def flow(self) -> Flow | None:
+        """Return what takes in an answer's text in our place, until the next event; or None."""
+        alone = len(self._racers) == 1 and self._going_on is None and not self.done
+        if self._flow is None and alone and self._record.committed:
+            (racer,) = self._racers.values()
+            self._flow = racer.flow(self._speaker.render, flushing=self._flushing)
+        return self._flow
+
+    def _absorb(self, flow: Flow) -> None:
+        self._flow = None
+        self._racers[flow.number].absorb(flow)
+        if told := flow.told:
+            self._speaker.told(flow.index, "".join(told))
+        self._spoke_at = max(self._spoke_at, flow.spoke_at)
+        self._flushing = flow.flushing
 
     # -- an attempt's answer --------------------------------------------------------------------
 
@@ -256,11 +269,9 @@ class Exchange:
     def _leave_others(self, winner: Racer, now: float) -> list[Command]:
         """The first to have something to show wins; the others' tokens are on record."""
         commands: list[Command] = []
-        if len(self._racers) == 1:
-            return commands
         for racer in [r for r in self._racers.values() if r is not winner]:
             del self._racers[racer.number]
-            commands += [self._record.attempt(racer, _LEFT, now), Abandon(racer.number)]
+            commands += [self._record.attempt(racer, LEFT, now), Abandon(racer.number)]
         return commands
 
     # -- failures -------------------------------------------------------------------------------
@@ -328,18 +339,17 @@ class Exchange:
             self._plan.whole_limit_bytes,
             self._plan.prompt_tokens,
         )
-        leg.passing = self._passes(prepared)
+        leg.skims = self._skims(prepared)
         timeouts = self._plan.timeouts[candidate.upstream]
         racer = Racer(number, prepared, leg, timeouts, self._gaps(candidate), now)
         self._racers[number] = racer
         self._record.open(prepared)
         return [OpenAttempt(number, candidate, prepared), SetTimer("watch", self._due())]
 
-    def _passes(self, prepared: Prepared) -> bool:
-        """Whether an answer's frames reach the client as they are, nothing between them."""
-        through = prepared.same_format and self._asked.stream and not self._asked.notice
+    def _skims(self, prepared: Prepared) -> bool:
+        """Whether nothing between an answer's frames and the client looks at each of them."""
         plain = getattr(prepared.reader, "plain_pieces", False) and not prepared.stops
-        return through and plain and self._going_on is None
+        return self._asked.stream and not self._asked.notice and plain and self._going_on is None
 
     # -- going on after a break in sight of the client ------------------------------------------
 
@@ -389,20 +399,21 @@ class Exchange:
         return self._endings.broken(candidate, verdict, now)
 
     def _interrupted(self, now: float) -> list[Command]:
-        """We are stopped: leave the upstreams, and tell the client truthfully."""
-        self.done = True
-        commands: list[Command] = []
-        for racer in self._racers.values():
-            commands += [self._record.attempt(racer, _STOPPED, now), Abandon(racer.number)]
-        return commands + self._endings.interrupted(now, in_band=self._head_sent)
+        """We are stopped: tell the client truthfully."""
+        left = self._leave_all(STOPPED, now)
+        return left + self._endings.interrupted(now, in_band=self._head_sent)
 
     def _client_gone(self, now: float) -> list[Command]:
+        left = self._leave_all(GONE, now)
+        settle = Settle(self._record.receipt("client_gone", 499, now))
+        return [*left, settle, Close(clean=False)]
+
+    def _leave_all(self, verdict: Verdict, now: float) -> list[Command]:
         self.done = True
         commands: list[Command] = []
         for racer in self._racers.values():
-            commands += [self._record.attempt(racer, _GONE, now), Abandon(racer.number)]
-        settle = Settle(self._record.receipt("client_gone", 499, now))
-        return [*commands, settle, Close(clean=False)]
+            commands += [self._record.attempt(racer, verdict, now), Abandon(racer.number)]
+        return commands
 
     # -- time -----------------------------------------------------------------------------------
 

@@ -23,7 +23,8 @@ import re
 
 import msgspec
 
-from outlast.gateway.skimming import Run
+from outlast.gateway.flow import Flow
+from outlast.gateway.skimming import joined
 from outlast.wire.stream import (
     AnswerEvent,
     ArgsDelta,
@@ -44,6 +45,8 @@ class Unit(msgspec.Struct, frozen=True):
 
     raw: bytes
     events: list[AnswerEvent]
+    pieces: list[str] = []
+    """Of text that was read many frames at once, which is one event: what each of them said."""
 
 
 class HoldPolicy(msgspec.Struct, frozen=True):
@@ -83,7 +86,7 @@ _SAID_WHOLE = b'.done"'
 
 class Holder:
     def __init__(self, policy: HoldPolicy) -> None:
-        self._policy = policy
+        self.policy = policy
         self._held: list[Unit] = []
         self._held_bytes = 0
         self._open: BlockStart | None = None
@@ -138,32 +141,30 @@ class Holder:
             and (self._word_at == 0 if self._held else self._word_at is None)
         )
 
-    def feed_run(self, index: int, run: Run, data: bytes) -> list[Unit]:
-        """As `feed` for each of these pieces of the open text, while `flowing`: what goes out at
-        once is one unit. Raises HoldLimit.
+    def lend(self) -> list[tuple[bytes, str]] | None:
+        """Return the frames of the word that waits, and their texts, for a Flow.
+
+        None while anything but text comes, or waits.
         """
-        texts, ends = run.texts, run.ends
-        at = len(texts)
-        if self._policy.hold_words and joined(texts[-1][-1]):
-            at -= 1
-            while at and joined(texts[at - 1][-1]) and joined(texts[at][0]):
-                at -= 1
-            if not at and self._held and joined(self._last_char) and joined(texts[0][0]):
-                at = -1  # the word that waits goes on through all of them
-        self._last_char = texts[-1][-1]
-        released: list[Unit] = []
-        if at >= 0:
-            released, self._held, self._held_bytes = self._held, [], 0
-        if at > 0:
-            said: list[AnswerEvent] = [TextDelta(index, "".join(texts[:at]))]
-            released = [*released, Unit(data[: ends[at - 1]], said)]
-        for number in range(max(at, 0), len(texts)):
-            start = ends[number - 1] if number else 0
-            self._keep(Unit(data[start : ends[number]], [TextDelta(index, texts[number])]))
+        if not self.flowing:
+            return None
+        held: list[tuple[bytes, str]] = []
+        for unit in self._held:
+            event = unit.events[0] if len(unit.events) == 1 else None
+            if not isinstance(event, TextDelta):
+                return None
+            held.append((unit.raw, event.text))
+        return held
+
+    def take_back(self, flow: Flow) -> None:
+        """Go on from where a Flow has got to, which what was lent went to."""
+        index = flow.index
+        self._held = [Unit(raw, [TextDelta(index, text)]) for raw, text in flow.held]
+        self._held_bytes = sum(len(unit.raw) for unit in self._held)
         self._word_at = 0 if self._held else None
-        if released:
-            self.mid_word = False
-        return released
+        self.mid_word = flow.mid_word
+        if flow.said:
+            self._last_char = flow.said[-1][-1]
 
     def flush(self) -> list[Unit]:
         """Return what waits for the end of a word only: it has waited long enough."""
@@ -201,8 +202,8 @@ class Holder:
     def _keep(self, unit: Unit) -> None:
         self._held.append(unit)
         self._held_bytes += len(unit.raw)
-        if self._held_bytes > self._policy.limit_bytes:
-            raise HoldLimit(f"more than {self._policy.limit_bytes} bytes held")
+        if self._held_bytes > self.policy.limit_bytes:
+            raise HoldLimit(f"more than {self.policy.limit_bytes} bytes held")
 
     def _note(self, event: AnswerEvent) -> None:
         match event:
@@ -232,7 +233,7 @@ class Holder:
 
     def _word(self, text: str) -> None:
         """Find out whether the text now ends inside a word, and in which unit that began."""
-        if not self._policy.hold_words:
+        if not self.policy.hold_words:
             return
         if not joined(text[-1]):
             self._word_at = None
@@ -263,7 +264,7 @@ class Holder:
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             self._torn = TornToolCall(f"the arguments of {block.name[:60]!r} are not JSON")
             return
-        if self._policy.object_arguments and not isinstance(value, dict):
+        if self.policy.object_arguments and not isinstance(value, dict):
             raise TornToolCall(f"the arguments of {block.name[:60]!r} are not an object")
 
     def _releasable(self) -> bool:
@@ -273,25 +274,15 @@ class Holder:
             return False
         if self._torn is not None:
             return False
-        if self._call_hidden and self._policy.hold_tools:
+        if self._call_hidden and self.policy.hold_tools:
             return False
         if self._open is None:
             return True
         if self._in_call:
-            return not self._policy.hold_tools
+            return not self.policy.hold_tools
         if self._open.kind in _THINKING:
-            return not self._policy.hold_thinking
+            return not self.policy.hold_thinking
         return True
-
-
-def joined(char: str) -> bool:
-    """Whether a character may be inside of something that must not be cut: a word of a script
-    with spaces, a number, an emoji of several code points, a citation's `[1`."""
-    if char.isascii():
-        return char.isalnum() or char in "_'[-"
-    if "\u2e80" <= char <= "\ua4cf" or "\uac00" <= char <= "\ud7af":
-        return False  # scripts without spaces: every character stands alone
-    return char.isalnum() or char in "\u200d\ufe0f\u2019" or char >= "\U0001f000"
 
 
 def _has_content(unit: Unit) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from outlast.gateway.asked import Prepared
+from outlast.gateway.flow import Flow, Render
 from outlast.gateway.holding import Holder, HoldLimit, HoldPolicy, TornToolCall, Unit
 from outlast.gateway.skimming import FRAME_LIMIT_BYTES, Template
 from outlast.nouns import Scope, Tokens
@@ -77,11 +78,11 @@ class Leg:
         self._body = bytearray()
         self._whole_limit_bytes = whole_limit_bytes
         self._said_chars: list[str] = []
-        self.passing = False
-        """Whether what is released goes to the client byte for byte, and pieces of text may be
-        read many at once: set by the exchange."""
+        self.skims = False
+        """Whether pieces of text may be read many at once, because nothing looks at each of them:
+        set by the exchange."""
         self._piece: tuple[bytes, TextDelta] | None = None
-        """The last frame that said one piece of text, while `passing`."""
+        """The last frame that said one piece of text, where it `skims`."""
         self._misses = 0
         self._template: Template | None = None
         self._signature = ""
@@ -166,7 +167,7 @@ class Leg:
 
     def _portion(self, data: bytes) -> tuple[bytes, bytes]:
         """Return what to read in full, and the rest: one frame where the next may be skimmed."""
-        if self.passing and self._misses < MISSES_MAX:
+        if self.skims and self._misses < MISSES_MAX:
             end = data.find(b"\n\n") + 2
             if 1 < end < len(data):
                 return data[:end], data[end:]
@@ -174,7 +175,7 @@ class Leg:
 
     def _remember(self, raw: bytes, events: list[AnswerEvent]) -> None:
         """Keep a frame that said one piece of text: the next ones may look like it."""
-        if not self.passing or not events or isinstance(events[0], Ping):
+        if not self.skims or not events or isinstance(events[0], Ping):
             return
         piece = events[0] if len(events) == 1 else None
         self._piece = (raw, piece) if isinstance(piece, TextDelta) else None
@@ -182,25 +183,51 @@ class Leg:
 
     def _skim(self, data: bytes) -> tuple[list[Unit], bytes]:
         """Read the pieces of text at the head of a chunk all at once; return the rest."""
-        assert self._piece is not None
-        raw, piece = self._piece
-        if self._template is None:
-            self._template = Template.of(raw, piece.text)
-        whole = self._parser.lend(data, FRAME_LIMIT_BYTES) if self._template is not None else None
-        if self._template is None or whole is None:
+        flow = self.flow()
+        if flow is None:
             self._misses += 1
             return [], data
-        run = self._template.run(whole)
-        if run is None:
+        whole, flow.rest = flow.rest + data, b""
+        taken = flow.run(whole, 0.0)
+        self.absorb(flow)
+        if taken is None:
             self._misses += 1
             return [], whole
         self._misses = 0
-        self._said_chars += run.texts
-        try:
-            units = self._holder.feed_run(piece.index, run, whole)
-        except HoldLimit as error:
-            raise broke("oversize", str(error)) from error
-        return units, whole[run.ends[-1] :]
+        out, end = taken
+        told = flow.told
+        said: list[AnswerEvent] = [TextDelta(flow.index, "".join(told))]
+        return [Unit(out, said, told)] if told else [], whole[end:]
+
+    def flow(self, render: Render | None = None) -> Flow | None:
+        """Return what may take in reads in this one's place, until `absorb`; None: now nothing."""
+        held = self._holder.lend() if self._piece is not None else None
+        if held is None or self._piece is None:
+            return None
+        raw, piece = self._piece
+        if self._template is None:
+            self._template = Template.of(raw, piece.text)
+        rest = self._parser.lend(b"", FRAME_LIMIT_BYTES) if self._template is not None else None
+        if self._template is None or rest is None:
+            return None
+        policy = self._holder.policy
+        flow = Flow(
+            self._template,
+            piece.index,
+            held,
+            rest,
+            words=policy.hold_words,
+            limit_bytes=policy.limit_bytes,
+            render=render,
+        )
+        flow.mid_word = self._holder.mid_word
+        return flow
+
+    def absorb(self, flow: Flow) -> None:
+        """Go on from where a flow has got to."""
+        self._parser.feed(flow.rest)
+        self._said_chars += flow.said
+        self._holder.take_back(flow)
 
     def flush(self) -> list[Unit]:
         """Return what waits for the end of a word only."""

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from outlast.config import TimeoutSettings
 from outlast.gateway.asked import Prepared
-from outlast.gateway.gaps import Gaps
+from outlast.gateway.flow import Flow, Render
+from outlast.gateway.gaps import SUSPECT_FLOOR_S, Gaps
 from outlast.gateway.holding import Unit
 from outlast.gateway.leg import Broken, Leg, broke
-from outlast.nouns import Candidate
+from outlast.nouns import Candidate, Outcome, Scope
+from outlast.outcome import Verdict
 
 GRACE_S = 2.0
 """How long the format's last word may take after the model said why it stopped."""
 DEAD_FLOOR_S = 20.0
 """However regular a stream was, it is not given up after less silence than this."""
+
+LEFT = Verdict(Outcome.LEFT, Scope.NONE, "another attempt was faster")
+STOPPED = Verdict(Outcome.LEFT, Scope.NONE, "the service was stopped")
+GONE = Verdict(Outcome.CLIENT_GONE, Scope.NONE, "the client closed the connection")
 
 
 class Racer:
@@ -63,6 +69,28 @@ class Racer:
                 else:
                     self._gaps.add(now - self._content_at)
                 self._content_at = now
+
+    def flow(self, render: Render | None, *, flushing: bool) -> Flow | None:
+        """Return what may take in reads in this one's place, until `absorb`; None: now nothing."""
+        flow = self.leg.flow(render) if self.leg.skims else None
+        if flow is not None:
+            flow.number = self.number
+            flow.flushing = flushing
+            flow.life_at = self._life_at
+            flow.content_at = self._content_at
+            flow.half_at = self.half_at
+            timeouts = self._timeouts
+            flow.calm_s = min(SUSPECT_FLOOR_S, timeouts.stall_s, timeouts.whole_s)
+        return flow
+
+    def absorb(self, flow: Flow) -> None:
+        """Go on from where a flow has got to."""
+        self.leg.absorb(flow)
+        for at in flow.times:
+            self._gaps.add(at - self._content_at)
+            self._content_at = at
+        self._life_at = flow.life_at
+        self.half_at = flow.half_at
 
     def excuse(self, now: float) -> None:
         """Nobody listened to it for a while: its silence does not count."""

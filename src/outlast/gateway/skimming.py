@@ -21,20 +21,29 @@ _END = b"\n\n"
 
 
 class Run(msgspec.Struct, frozen=True):
-    """`texts`: none of them empty. `ends`: where in the bytes each one's frame ends."""
+    """Whole frames at the head of some bytes: `texts`, none of them empty; `end`, their length."""
 
     texts: list[str]
-    ends: list[int]
+    end: int
+    parts: list[bytes]
+    """The texts as they stand there."""
+    around_bytes: int
+    """How much stands around each."""
+
+    def size_of_last(self, count: int) -> int:
+        """Return the length of the last frames, in bytes."""
+        parts = self.parts[len(self.parts) - count :]
+        return sum(map(len, parts)) + count * self.around_bytes
 
 
 class Template:
-    """What stands around the text in each frame."""
+    """What stands around the text in each frame, its quotes included."""
 
-    __slots__ = ("_after", "_before", "_between")
+    __slots__ = ("_between", "after", "before")
 
     def __init__(self, before: bytes, after: bytes) -> None:
-        self._before = before
-        self._after = after
+        self.before = before
+        self.after = after
         self._between = after + before
 
     @classmethod
@@ -58,13 +67,9 @@ class Template:
         """Return the whole frames of this shape at the head of `data`; None where there is none,
         or where one of them cannot be read so.
         """
-        before, after = self._before, self._after
+        before, after = self.before, self.after
         if not data.startswith(before):
             return None
-        if data.endswith(after) and data.count(_END) == 1:
-            # One frame by itself, as live models send them.
-            alone = _texts([data[len(before) : -len(after)]])
-            return Run(alone, [len(data)]) if alone is not None else None
         parts = data[len(before) :].split(self._between)
         last, found, _ = parts[-1].partition(after)
         if found:
@@ -76,13 +81,8 @@ class Template:
         texts = _texts(parts)
         if texts is None:
             return None
-        ends: list[int] = []
-        at = 0
-        frame = len(self._between)
-        for part in parts:
-            at += frame + len(part)
-            ends.append(at)
-        return Run(texts, ends)
+        around = len(self._between)
+        return Run(texts, sum(map(len, parts)) + len(parts) * around, parts, around)
 
 
 def _texts(parts: list[bytes]) -> list[str] | None:
@@ -91,12 +91,22 @@ def _texts(parts: list[bytes]) -> list[str] | None:
     if b"\n" in inside or b"\r" in inside:
         return None
     try:
-        if len(parts) == 1:
-            texts = [_ONE.decode(b'"%b"' % inside)]
-        elif b"\\" not in inside and inside.count(b'"') == 2 * (len(parts) - 1):
+        if inside.count(b'"') == 2 * (len(parts) - 1):
+            # No quote in any of them. One that ends in half an escape would swallow the quote after
+            # it: then there are fewer, since no other quote could make up for it.
             texts = _ALL.decode(b'["%b"]' % inside)
         else:
             texts = [_ONE.decode(b'"%b"' % part) for part in parts]
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return texts if all(texts) else None
+    return texts if len(texts) == len(parts) and all(texts) else None
+
+
+def joined(char: str) -> bool:
+    """Whether a character may be inside of something that must not be cut: a word of a script
+    with spaces, a number, an emoji of several code points, a citation's `[1`."""
+    if char.isascii():
+        return char.isalnum() or char in "_'[-"
+    if "\u2e80" <= char <= "\ua4cf" or "\uac00" <= char <= "\ud7af":
+        return False  # scripts without spaces: every character stands alone
+    return char.isalnum() or char in "\u200d\ufe0f\u2019" or char >= "\U0001f000"

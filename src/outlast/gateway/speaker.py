@@ -16,6 +16,7 @@ from typing import Protocol, runtime_checkable
 
 import msgspec
 
+from outlast.gateway.flow import Render
 from outlast.gateway.foreword import Foreword
 from outlast.gateway.holding import Unit
 from outlast.gateway.transcript import Transcript
@@ -23,7 +24,7 @@ from outlast.nouns import Format
 from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import Codec
 from outlast.wire.sse import format_event
-from outlast.wire.stream import AnswerEvent, BlockStart, End, Start, Writer
+from outlast.wire.stream import AnswerEvent, BlockStart, End, Start, TextDelta, Writer
 
 
 @runtime_checkable
@@ -60,13 +61,30 @@ class Speaker:
         Raises MalformedFrame where the upstream's events make no legal stream.
         """
         if not self._through:
-            return self._render([event for unit in units for event in unit.events])
+            return b"".join(map(self._rendered, units))
         out: list[bytes] = []
         for unit in units:
             # Nothing of the upstream's: the format's last word, which it did not say.
             out.append(unit.raw or self._codec.last_word)
             self.transcript.note(unit.events, unit.raw)
         return b"".join(out)
+
+    def _rendered(self, unit: Unit) -> bytes:
+        if not unit.pieces:
+            return self._render(unit.events)
+        self.transcript.note(unit.events, b"")
+        (said,) = unit.events
+        assert isinstance(said, TextDelta)
+        return self._writer.pieces(said.index, unit.pieces)
+
+    @property
+    def render(self) -> Render | None:
+        """How pieces of the open text are said; None: as they came. What was said is `told`."""
+        return None if self._through else self._writer.pieces
+
+    def told(self, index: int, text: str) -> None:
+        """Take note of text that went out in our name."""
+        self.transcript.note([TextDelta(index, text)], b"")
 
     def _render(self, events: list[AnswerEvent]) -> bytes:
         if self._foreword is not None:

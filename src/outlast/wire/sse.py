@@ -7,8 +7,11 @@ line end too (WHATWG HTML, "Parsing an event stream").
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
+
+_encode = msgspec.json.Encoder().encode
 
 # Two line ends in a row. A buffer that ends in `\n\r` is not decided yet: `\n` may follow and
 # belong to it. `\r\r` is decided at once (nobody who writes `\r\r` adds a `\n`), so that the last
@@ -138,3 +141,9 @@ def format_event(data: bytes, name: str = "") -> bytes:
     if name:
         return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
     return b"data: " + data + b"\n\n"
+
+
+def around(texts: Sequence[str], before: bytes, after: bytes) -> bytes:
+    """Return a frame for each text, as a JSON string between the same bytes."""
+    said = [_encode(text) for text in texts]
+    return b"%b%b%b" % (before, (after + before).join(said), after)

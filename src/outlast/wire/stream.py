@@ -13,6 +13,7 @@ An answer without `End` is not finished, whatever the transport says.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, Protocol
 
 import msgspec
@@ -153,6 +154,9 @@ class Writer(Protocol):
 
     def write(self, event: AnswerEvent) -> bytes:
         """Return the frames for this event (b"" where the format says nothing)."""
+
+    def pieces(self, index: int, texts: Sequence[str]) -> bytes:
+        """As `write` for each of these pieces of the text in an open block; none is empty."""
 
     def keepalive(self) -> bytes:
         """Bytes that keep a waiting client patient and mean nothing, legal at any point."""

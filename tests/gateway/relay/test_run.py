@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from outlast.clock import ManualClock
+from outlast.clock import ManualClock, SystemClock
 from outlast.config import TimeoutSettings
 from outlast.gateway.asked import Prepared, Reply
 from outlast.gateway.events import Observe
+from outlast.gateway.flow import FLUSH_S
 from outlast.gateway.pump import CLIENT_WRITE_S
 from outlast.gateway.relay.call import Listener
 from outlast.gateway.relay.run import Alarms, Run
@@ -72,12 +73,17 @@ class Client:
         self.clogged = clogged
         self.said = b""
         self.end_is = ""
+        self.heard = asyncio.Event()
 
     def head(self, status: int, headers: dict[str, str]) -> None:
         """Of no interest here."""
 
     def body(self, data: bytes) -> None:
         self.said += data
+
+    def pass_on(self, data: bytes) -> None:
+        self.said += data
+        self.heard.set()
 
     def reply(self, reply: Reply) -> None:
         self.end_is = str(reply.status)
@@ -105,8 +111,10 @@ class Stage:
         clogged: bool = False,
         alarms: Alarms | None = None,
         clock: ManualClock | None = None,
+        real_time: bool = False,
     ) -> None:
         self.clock = clock or ManualClock()
+        told = SystemClock() if real_time else self.clock
         self.upstreams = Upstreams(unknown)
         self.client = Client(clogged=clogged)
         self.observed: list[Outcome] = []
@@ -117,8 +125,8 @@ class Stage:
             exchange(*names, timeouts=TimeoutSettings(first_byte_s=STALL_S, stall_s=STALL_S)),
             self.upstreams,
             self.client,
-            self.clock,
-            alarms or Alarms(self.clock),
+            told,
+            alarms or Alarms(told),
             on_observe=self._observe,
             on_settle=self.settled.append,
             on_done=self._done,
@@ -214,6 +222,40 @@ async def test_however_it_ends_each_attempt_is_observed_once_and_the_exchange_se
     calls = stage.upstreams.calls
     assert (len(stage.observed), len(stage.settled), stage.done) == (len(calls), 1, 1)
     assert all(call.left for call in calls)
+
+
+async def test_text_that_flows_reaches_the_client_read_by_read() -> None:
+    stage = Stage("a")
+    listener = stage.begins()
+    before = stage.client.said
+    for text in ("the ", "sea ", "of "):
+        listener.received(words(text))
+    assert stage.client.said == before + words("the ") + words("sea ") + words("of ")
+    listener.received(ENDING)
+    listener.ended()
+    assert (stage.observed, stage.client.end_is) == ([Outcome.OK], "clean")
+
+
+async def test_half_a_word_that_flows_is_shown_after_its_time() -> None:
+    stage = Stage("a")
+    listener = stage.begins()
+    listener.received(words("sa"))
+    stage.clock.advance(FLUSH_S / 2)
+    stage.run.flush()
+    assert b'"sa"' not in stage.client.said
+    stage.clock.advance(FLUSH_S / 2)
+    stage.run.flush()
+    assert stage.client.said.endswith(words("sa"))
+
+
+async def test_somebody_looks_at_half_words_by_the_clock() -> None:
+    stage = Stage("a", real_time=True)
+    listener = stage.begins()
+    listener.received(words("sa"))
+    assert b'"sa"' not in stage.client.said
+    async with asyncio.timeout(10):
+        await stage.client.heard.wait()
+    assert stage.client.said.endswith(words("sa"))
 
 
 async def test_an_error_in_one_run_does_not_keep_the_others_from_their_alarms() -> None:

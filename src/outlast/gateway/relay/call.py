@@ -147,6 +147,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, pool: Pool, origin: Origin) -> None:
         self._pool = pool
         self._origin = origin
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._call: Call | None = None
@@ -158,7 +160,7 @@ class Connection(asyncio.Protocol):
 
     def _begin(self) -> None:
         self._pairs: heads.Pairs = []
-        self._pieces: list[bytes] = []
+        self._pieces.clear()
         self._head_bytes = 0
         self._interim = 0
         self._headed = False
@@ -234,9 +236,7 @@ class Connection(asyncio.Protocol):
         listener = call.listener
         if self.whole and not self._told and listener is not None and self._pieces:
             self._told = True
-            pieces, self._pieces = self._pieces, []
-            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-            pairs = self._pairs
+            body, pairs = self._body(), self._pairs
             self._finish(call)
             call.listener = None
             call.leave()
@@ -246,15 +246,20 @@ class Connection(asyncio.Protocol):
             self._told = True
             if listener is not None:
                 listener.headed(self._status, heads.response_headers(self._pairs))
-        pieces = self._pieces
-        if pieces:
-            self._pieces = []
-            listener = call.listener
+        if self._pieces:
+            body, listener = self._body(), call.listener
             if listener is not None:
-                listener.received(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+                listener.received(body)
         if self.whole and self._call is call:
             self._finish(call)
             call.end()
+
+    def _body(self) -> bytes:
+        """Take what has come of the body."""
+        pieces = self._pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        return body
 
     def _finish(self, call: Call) -> None:
         self._call = None
@@ -323,9 +328,6 @@ class Connection(asyncio.Protocol):
         """Whether the one coding of the body is the one that we read."""
         coding = self._pairs[named.index(b"transfer-encoding")][1]
         return coding.lower() == b"chunked" and named.count(b"transfer-encoding") == 1
-
-    def on_body(self, body: bytes) -> None:
-        self._pieces.append(body)
 
     def on_message_complete(self) -> None:
         if self._headed:

@@ -269,6 +269,13 @@ class Request:
         if data:
             self._out.append(heads.chunk(data) if self._chunked else data)
 
+    def pass_on(self, data: bytes) -> None:
+        """As `body` and `flush`, in the middle of an answer."""
+        if self._chunked:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if not self.disconnected:
+            self._connection.transport.write(data)
+
     def reply(self, reply: Reply) -> None:
         length = f"content-length: {len(reply.body)}\r\n"
         self._out += (self._head(reply.status, reply.headers, length), reply.body)

@@ -42,6 +42,7 @@ from outlast.gateway.events import (
     Warm,
 )
 from outlast.gateway.exchange import Exchange
+from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.pump import SLOW_CLIENT_S
 from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import Listener
@@ -53,6 +54,8 @@ _log = structlog.get_logger(__name__)
 PATIENCE_S = 1.0
 """A timer that is further away than this is looked at every `TICK_S`."""
 TICK_S = 0.25
+SLOT_S = 0.005
+"""Half words that wait until then are looked at together."""
 
 
 class Holding(Protocol):
@@ -79,6 +82,9 @@ class Client(Protocol):
 
     def head(self, status: int, headers: dict[str, str]) -> None: ...
     def body(self, data: bytes) -> None: ...
+    def pass_on(self, data: bytes) -> None:
+        """As `body` and `flush`, in the middle of an answer."""
+
     def reply(self, reply: Reply) -> None: ...
     def end(self) -> None: ...
     def abort(self) -> None:
@@ -121,6 +127,8 @@ class Run:
         self.alarm_at = 0.0
         """When to look at the timers, if no nearer alarm is set (monotonic seconds)."""
         self._moved = False
+        self._flow: Flow | None = None
+        """Takes in text in the exchange's place, until anything else happens."""
         self._waiting: deque[Event] = deque()
         self._busy = False
         self._closed = False
@@ -160,6 +168,7 @@ class Run:
             self._work(self._exchange.handle, events)
 
     def _work(self, decide: Callable[[Any], list[Command]], about: Iterable[Any]) -> None:
+        self._flow = None
         try:
             for one in about:
                 for command in decide(one):
@@ -176,9 +185,36 @@ class Run:
         self._busy = False
         if self._closed:
             self._wind_up()
-        elif self._moved:
+            return
+        self._flow = self._exchange.flow()
+        if self._moved:
             self._moved = False
             self._set_alarm()
+
+    def received(self, attempt: int, data: bytes) -> None:
+        """An upstream sent bytes. Mostly they are text, on which nothing depends."""
+        now = self._now()
+        flow = self._flow
+        if flow is None or flow.number != attempt or (out := flow.feed(data, now)) is None:
+            self.heard(BytesReceived(attempt, data, now))
+            return
+        if out:
+            self._client.pass_on(out)
+        if flow.waiting and not flow.flushing:
+            flow.flushing = True
+            self._alarms.half(self, flow.half_at + FLUSH_S - now)
+
+    def flush(self) -> None:
+        """It is time to look at the half word that waits."""
+        flow, now = self._flow, self._now()
+        if flow is None:
+            self.heard(TimerFired("flush", now))
+            return
+        if out := flow.flush(now):
+            self._client.pass_on(out)
+        flow.flushing = bool(flow.waiting)
+        if flow.waiting:
+            self._alarms.half(self, flow.half_at + FLUSH_S - now)
 
     def client_gone(self) -> None:
         self.heard(ClientGone(self._now()))
@@ -207,6 +243,8 @@ class Run:
         match command:
             case Forward():
                 self._client.body(command.data)
+            case SetTimer(timer="flush", at=at):
+                self._alarms.half(self, at - self._now())
             case SetTimer():
                 self._due[command.timer] = command.at
                 self._moved = True
@@ -292,7 +330,11 @@ class Run:
             # We do not listen to the upstreams now: their silence is not theirs.
             self.heard(ClientSlow(now))
         for timer, at in list(self._due.items()):
-            if at <= now and not self._closed:
+            if at > now or self._closed:
+                continue
+            if timer == "watch" and self._flow is not None and self._flow.calm_until > now:
+                self._due[timer] = self._flow.calm_until
+            else:
                 del self._due[timer]
                 self.heard(TimerFired(timer, now))
         if self._due and not self._closed:
@@ -308,12 +350,34 @@ class Alarms:
         self._now = clock.monotonic
         self._runs: set[Run] = set()
         self._ticking = False
+        self._halves: dict[int, list[Run]] = {}
 
     def add(self, run: Run) -> None:
         self._runs.add(run)
         if not self._ticking:
             self._ticking = True
             self.loop.call_later(TICK_S, self._tick)
+
+    def half(self, run: Run, wait_s: float) -> None:
+        """Let a run look at its half word then: many at once, since there are many."""
+        slot = int((self.loop.time() + wait_s) / SLOT_S) + 1
+        runs = self._halves.get(slot)
+        if runs is not None:
+            runs.append(run)
+            return
+        self._halves[slot] = [run]
+        self.loop.call_at(slot * SLOT_S, self._look, slot)
+
+    def _look(self, slot: int) -> None:
+        self._flush(self._halves.pop(slot))
+
+    def _flush(self, runs: list[Run]) -> None:
+        try:
+            while runs:
+                runs.pop().flush()
+        finally:
+            if runs:  # an error in one run must not silence the others
+                self.loop.call_soon(self._flush, runs)
 
     def discard(self, run: Run) -> None:
         self._runs.discard(run)
@@ -351,8 +415,7 @@ class _Hearing:
         )
 
     def received(self, data: bytes) -> None:
-        run = self._run
-        run.heard(BytesReceived(self._number, data, run._now()))
+        self._run.received(self._number, data)
 
     def ended(self) -> None:
         run = self._run

@@ -6,7 +6,7 @@ of the Messages API; the Writer puts them into frames, `render_answer` adds them
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +18,7 @@ from outlast.wire.anthropic.tables import STOP_WORDS, usage_of
 from outlast.wire.canon import JSON, Request
 from outlast.wire.codec import ApiError
 from outlast.wire.estimate import estimate_request, estimate_tokens
-from outlast.wire.sse import format_event
+from outlast.wire.sse import around, format_event
 from outlast.wire.stream import (
     AnswerEvent,
     ArgsDelta,
@@ -147,6 +147,17 @@ class Shaper:
             return []
         return [{"type": "content_block_delta", "index": self._blocks, "delta": delta}]
 
+    def text_block(self, index: int, texts: Sequence[str]) -> int | None:
+        """Take in pieces of an open block's text; return the index that the block has here.
+
+        None, and nothing is taken in, where it is not open, or no text.
+        """
+        block = self._open
+        if block is None or block.index != index or block.kind != "text" or not self._shown:
+            return None
+        self._said += texts
+        return self._blocks
+
     def _delta_of(self, event: _Delta, block: BlockStart) -> JSON | None:
         match event:
             case TextDelta(text=text) if block.kind == "text":
@@ -231,6 +242,9 @@ class Writer:
 
     def __init__(self, request: Request) -> None:
         self._shaper = Shaper(request)
+        self._block = -1
+        self._around = (b"", b"")
+        """What stands around a text in a frame of this block."""
 
     def write(self, event: AnswerEvent) -> bytes:
         """Return the frames for this event. Raises MalformedFrame; see Shaper."""
@@ -238,6 +252,18 @@ class Writer:
         if not shaped:
             return b""
         return b"".join(format_event(_ENCODER.encode(one), one["type"]) for one in shaped)
+
+    def pieces(self, index: int, texts: Sequence[str]) -> bytes:
+        block = self._shaper.text_block(index, texts)
+        if block is None or not texts:
+            return b"".join([self.write(TextDelta(index, text)) for text in texts])
+        if block != self._block:
+            delta = {"type": "text_delta", "text": ""}
+            shaped = {"type": "content_block_delta", "index": block, "delta": delta}
+            frame = format_event(_ENCODER.encode(shaped), "content_block_delta")
+            before, _, after = frame.rpartition(b'""')
+            self._block, self._around = block, (before, after)
+        return around(texts, *self._around)
 
     def keepalive(self) -> bytes:
         """A real `ping` event: Claude Code counts events, not comments, as signs of life."""

@@ -8,6 +8,7 @@ declared custom tools. No named events, no chunk without `choices`: both break o
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,7 +18,7 @@ from outlast.wire.codec import ApiError
 from outlast.wire.openai_chat.chunks import usage_of
 from outlast.wire.openai_chat.errors import render_error
 from outlast.wire.openai_chat.parse import LEGACY
-from outlast.wire.sse import format_event
+from outlast.wire.sse import around, format_event
 from outlast.wire.stream import (
     AnswerEvent,
     ArgsDelta,
@@ -43,6 +44,7 @@ FINISH: dict[StopReason, str] = {
     "refusal": "content_filter",
 }
 _KEEPALIVE = b": keep-alive\n\n"
+_EMPTY = b'"content":""'
 
 
 def answer_id(upstream_id: str) -> str:
@@ -103,6 +105,8 @@ class Writer:
         self._wrapped = False
         self._gap = ""
         self._last_text = ""
+        self._around: tuple[bytes, bytes] | None = None
+        """What stands around a text in its frame."""
 
     def write(self, event: AnswerEvent) -> bytes:
         if self._over:
@@ -133,6 +137,15 @@ class Writer:
             case _:
                 return b""  # signatures and foreign deltas: nobody here could use them
 
+    def pieces(self, index: int, texts: Sequence[str]) -> bytes:
+        if not self._started or self._gap or self._over or not texts:
+            return b"".join([self.write(TextDelta(index, text)) for text in texts])
+        if self._around is None:
+            before, found, after = self._delta({"content": ""}).partition(_EMPTY)
+            self._around = (before + found[:-2], after)
+        self._last_text = texts[-1][-1]
+        return around(texts, *self._around)
+
     def keepalive(self) -> bytes:
         return _KEEPALIVE
 
@@ -144,6 +157,7 @@ class Writer:
     def _start(self, event: Start) -> bytes:
         self._tokens = event.tokens or self._tokens
         self._model = event.model or self._model
+        self._around = None
         if self._started:
             return b""  # a second leg: the id stays, the model is the truth from here on
         self._id = answer_id(event.id)

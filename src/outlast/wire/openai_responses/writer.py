@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -10,7 +10,7 @@ from outlast.wire.canon import JSON, Request
 from outlast.wire.openai_responses.composer import Composer
 from outlast.wire.openai_responses.errors import stream_error_code
 from outlast.wire.sse import format_event
-from outlast.wire.stream import AnswerEvent, Failed, Ping
+from outlast.wire.stream import AnswerEvent, Failed, Ping, TextDelta
 
 _COMMENT = b": keepalive\n\n"
 _encode = msgspec.json.Encoder().encode
@@ -29,6 +29,9 @@ class ResponsesWriter:
         if isinstance(event, Failed):
             return self.failure(event.status, event.message, "")
         return _frames(self._composer.add(event))
+
+    def pieces(self, index: int, texts: Sequence[str]) -> bytes:
+        return b"".join([self.write(TextDelta(index, text)) for text in texts])
 
     def resume_at(self, sequence: int, done: Collection[str] = ()) -> None:
         """Go on where frames that passed through have got to; see Composer.resume_at."""
