@@ -77,10 +77,28 @@ def chunked(rng: random.Random, body: bytes) -> bytes:
     return out + b"0\r\n" + trailer + b"\r\n"
 
 
+def repeated(rng: random.Random) -> list[bytes]:
+    """Requests with one head, as a tool sends them: but for the length, and with other bodies."""
+    lines = [b"host: x", b"user-agent: tool/1", b"x-api-key: k"][: rng.randrange(1, 4)]
+    before = f"POST {PATH} HTTP/1.1\r\n".encode() + b"\r\n".join(lines) + b"\r\n"
+    after = rng.choice((b"", b"", b"accept: */*\r\n", b"connection: keep-alive\r\n"))
+    made = []
+    for _ in range(rng.randrange(2, 6)):
+        body = bytes(rng.randrange(32, 127) for _ in range(rng.choice((1, 2, 40, 300))))
+        length = rng.choice((b"%d", b"%d", b"%d", b"0%d")) % len(body)
+        made.append(before + b"content-length: " + length + b"\r\n" + after + b"\r\n" + body)
+    return made
+
+
 def hostile(rng: random.Random) -> bytes:
     """A few requests with something wrong in them, anywhere."""
     data = b"".join(valid(rng) for _ in range(rng.randrange(1, 4)))
-    for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
+    return damaged(rng, data, rng.choice((1, 1, 1, 2, 3, 6)))
+
+
+def damaged(rng: random.Random, data: bytes, times: int = 1) -> bytes:
+    """The same bytes with something put in, left out or changed."""
+    for _ in range(times):
         at = rng.randrange(len(data) + 1)
         kind = rng.randrange(4)
         if kind == 0:

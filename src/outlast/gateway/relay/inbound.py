@@ -313,6 +313,7 @@ class Connection(HttpToolsProtocol):
             return
         request = Request(self, surface, query.decode("latin-1"), headers)
         request.old = version == "1.0"
+        request.expects = request.expects and not request.old  # RFC 9110, 10.1.1
         request.keep_alive = not request.old and self.parser.should_keep_alive()
         before: Any = self.cycle
         self.cycle = cast("RequestResponseCycle", request)
