@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -56,6 +57,17 @@ def test_a_stream_comes_out_byte_for_byte_however_it_is_cut(form: Format, size: 
     assert (one.model, one.request_id) == ("the-model", "req_up")
     assert one.tokens is not None
     assert (one.tokens.input, one.tokens.output) == (11, 7)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, None])
+@pytest.mark.parametrize("name", [b"", b"event: message\n", b"event: delta\n"])
+def test_frames_get_the_names_without_which_an_sdk_hears_nothing(
+    size: int | None, name: bytes
+) -> None:
+    data = stream(A, MIXED)
+    unnamed = re.sub(rb"event: \w+\n", name, data)
+    assert unnamed != data
+    assert bytes_of(run(leg(A), unnamed, size)) == data
 
 
 @pytest.mark.parametrize("form", FORMATS)

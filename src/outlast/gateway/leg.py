@@ -72,6 +72,7 @@ class Leg:
         self._prepared = prepared
         self._prompt_tokens = prompt_tokens
         self._codec = codec
+        self._legible = codec.legible if prepared.same_format else None
         self._parser = SSEParser()
         whole_objects = policy.object_arguments or not prepared.same_format
         self._holder = Holder(msgspec.structs.replace(policy, object_arguments=whole_objects))
@@ -158,11 +159,12 @@ class Leg:
                     break
                 try:
                     events = self._events_of(frame)
-                    released += self._take(frame.raw, events)
+                    raw = self._legible(frame) if self._legible else frame.raw
+                    released += self._take(raw, events)
                 except Broken as broken:
                     broken.units = released
                     raise
-                self._remember(frame.raw, events)
+                self._remember(raw, events)
         return released
 
     def _portion(self, data: bytes) -> tuple[bytes, bytes]:

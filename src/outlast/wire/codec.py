@@ -8,6 +8,7 @@ import msgspec
 
 from outlast.nouns import Format
 from outlast.wire.canon import JSON, Rendered, Request
+from outlast.wire.sse import ServerSentEvent
 from outlast.wire.stream import AnswerEvent, Reader, Writer
 
 
@@ -45,6 +46,9 @@ class Codec(msgspec.Struct, frozen=True):
     """ApiError and our request id → a body in this dialect."""
     last_word: bytes = b""
     """The frame that ends a finished stream, where it is a frame of its own."""
+    legible: Callable[[ServerSentEvent], bytes] | None = None
+    """A frame, already read → its bytes for this format's own clients, where they heed more of it
+    than its data."""
 
 
 Codecs = Mapping[Format, Codec]

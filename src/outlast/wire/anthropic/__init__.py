@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from outlast.nouns import Format
 from outlast.wire.anthropic.errors import parse_error, render_error
-from outlast.wire.anthropic.reader import Reader, parse_answer
+from outlast.wire.anthropic.reader import Reader, legible, parse_answer
 from outlast.wire.anthropic.render import render_request
 from outlast.wire.anthropic.request import parse_prompt, parse_request
 from outlast.wire.anthropic.writer import Writer, render_answer
@@ -24,4 +24,5 @@ CODEC = Codec(
     parse_error=parse_error,
     render_error=render_error,
     last_word=b'event: message_stop\ndata: {"type":"message_stop"}\n\n',
+    legible=legible,
 )

@@ -151,6 +151,22 @@ _KINDS: dict[str, BlockKind] = {
 }
 
 
+def legible(event: ServerSentEvent) -> bytes:
+    """Return the frame under the name that its data has: the official SDKs pass over any other, so
+    that an upstream that leaves names out would answer with nothing, as a success.
+    """
+    if not event.data or event.data.startswith(b'{"type":"%s"' % event.name.encode()):
+        return event.raw
+    try:
+        kind = _PROBE.decode(event.data).type
+    except _UNREADABLE:
+        return event.raw
+    if kind == event.name or kind not in _KNOWN:
+        return event.raw
+    lines = b"".join(b"data: " + line + b"\n" for line in event.data.split(b"\n"))
+    return b"event: " + kind.encode() + b"\n" + lines + b"\n"
+
+
 class Reader:
     """Watches one stream. `feed` is called once per frame, on every request."""
 
