@@ -1,6 +1,7 @@
 """`python -m bench.observatory`, called by `make observatory-bench`.
 
-Exit code 0: every figure that was measured holds. 1: one falls short. 2: nothing was measured.
+Exit code 0: every figure was measured and holds. 1: one falls short. 2: none does, and some could
+not be measured, or none: what nobody has seen hold is no success.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ import msgspec
 from rich.console import Console
 
 from bench.observatory.picture import draw
-from bench.observatory.report import Part, shortfalls, show, verdict, written
+from bench.observatory.report import Part, shortfalls, show, unmeasured, verdict, written
 from bench.observatory.result import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 RESULTS = ROOT / "bench" / "results"
-EXIT_SHORT, EXIT_NOTHING = 1, 2
+EXIT_SHORT, EXIT_UNMEASURED = 1, 2
 WIDTH = 140
 """Where there is no terminal that says how wide it is."""
 
@@ -39,7 +40,10 @@ class Job(msgspec.Struct, frozen=True):
 
 PARTS: dict[str, Job] = {
     "crowd": Job("do people's reports find official incidents, and how often are they wrong?"),
-    "sequential": Job("how soon do attempts and probes tell, and how often are they wrong?"),
+    "sequential": Job(
+        "how soon do attempts and probes tell, and how often are they wrong?",
+        quick={"quick": True},
+    ),
     "recovery": Job("how often do forecasts of the end hold, and how sharp are they?"),
     "march": Job("what would we have said on 2 March 2026?"),
     "calibration": Job("do stated probabilities come true?", quick={"quick": True}),
@@ -68,9 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdict(parts, console)
     if options.out is not None:
         _write(parts, shown, options.out, console)
-    if all(part.result is None for part in parts):
-        return EXIT_NOTHING
-    return EXIT_SHORT if shortfalls(parts) else 0
+    return exit_code(parts)
+
+
+def exit_code(parts: list[Part]) -> int:
+    if shortfalls(parts):
+        return EXIT_SHORT
+    return EXIT_UNMEASURED if unmeasured(parts) else 0
 
 
 def _run(name: str, options: argparse.Namespace, console: Console) -> Part:

@@ -4,7 +4,12 @@ From the record: the vendor's page (its marks and entries, in its own times), wh
 report (11:37 the first, 11:44 a spike that a watcher of pages alarmed on, 18:32 the last) and of
 what (75 % web, 13 % mobile, 12 % the coding tool), and both rumours. Never published was how many
 requests failed: so it is played with several shares, several sizes of crowd, several seeds, and
-with the vendor's page read at once or every five minutes. What must hold must hold in every run.
+with the vendor's page read at once, every five minutes, or every fifteen. What must hold must hold
+in every run.
+
+Between 12:21 and 13:37 the API may never be called fine. That its vendor says otherwise has to be
+shown at every look at which a try has failed within five minutes, and after the page with that word
+was read: before that nobody here knows of the word, or of anything that speaks against it.
 """
 
 from __future__ import annotations
@@ -21,11 +26,14 @@ from typing import Any
 import msgspec
 
 from bench.observatory.result import Chart, Figure, Line, Result, Table
-from outlast.nouns import ComponentState, Incident, Status
+from outlast.nouns import ComponentState, Incident, Observation, Status
 from outlast.observatory import rehearsal as script
-from outlast.observatory.replaying import play
+from outlast.observatory.feeds.reading import FeedPage
+from outlast.observatory.judging import STILL_S
+from outlast.observatory.replaying import Step, play
 from outlast.observatory.retelling import Teller
-from outlast.observatory.watch import Watch
+from outlast.observatory.sequential import FAULTS
+from outlast.observatory.watch import Watch, components_of
 from outlast.observatory.words import percent, status_name
 
 RECORD = "claude_2026-03-02/statuspage_updates.json"
@@ -38,6 +46,8 @@ CALLED_FINE = ("12:21", "13:37")
 """When the vendor called its API fine."""
 BEGINS, RELAPSE = "11:37", "16:50"
 """Of what is scripted to fail."""
+SHOWN_LEAST = (76 - 15 - 2) / 76
+"""Of 76 minutes, where the page is read every fifteen and something fails within two after that."""
 LOOKS = ("11:45", "12:30", "13:40", "15:30", "17:00")
 RUMOURS = (
     ("12:40", "People who left ChatGPT overloaded Claude.", "press"),
@@ -83,6 +93,8 @@ class Told(msgspec.Struct):
     """Between 12:21 and 13:37: how long the API was called fine."""
     contradicted_s: float = 0.0
     """Of that span: how long it was shown that the vendor says fine and requests fail."""
+    hidden_s: float = 0.0
+    """How long that was not shown while it had to be; see the module."""
     one_story: bool = False
     """The relapse at 16:50 was seen: the same incident, or one that names the first."""
     rumours: int = 0
@@ -144,9 +156,11 @@ def day(record: dict[str, Any], setting: Setting, usual: Watch) -> Told:
 def listen(rehearsal: script.Rehearsal, watch: Watch) -> Told:
     """Play a rehearsal of this day and note what it said. Also for the one that is built in."""
     told, teller = Told(looks=[], api=[], web=[]), Teller()
+    steps = list(rehearsal.steps)
+    owed = Owed(steps)
     looks = [(at(one), one) for one in LOOKS]
     before = at("11:00")
-    for now, said in play(rehearsal.steps, watch, until_at=rehearsal.until_at):
+    for now, said in play(steps, watch, until_at=rehearsal.until_at):
         teller.hear(now, said)
         states = teller.board.states
         while looks and now >= looks[0][0]:
@@ -157,6 +171,7 @@ def listen(rehearsal: script.Rehearsal, watch: Watch) -> Told:
             told.fine_s += (now - before) if api is None or not api.status.rank else 0.0
             against = api is not None and api.contradiction == "vendor_says_fine"
             told.contradicted_s += (now - before) if against else 0.0
+            told.hidden_s += (now - before) if owed.at(now) and not against else 0.0
         before = now
         if not now % 60:
             for name, points in ((API, told.api), (WEB, told.web)):
@@ -164,6 +179,40 @@ def listen(rehearsal: script.Rehearsal, watch: Watch) -> Told:
                     points.append((now, states[name].probability))
     _note(told, teller)
     return told
+
+
+class Owed:
+    """Whether the contradiction has to be shown, by what was played and not by what was said."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        self._fine_since: list[tuple[float, bool]] = []
+        """Pages as they were read: when, and whether they mark the API as fine."""
+        self._failed: list[float] = []
+        for step in steps:
+            what = step.what
+            if isinstance(what, FeedPage):
+                self._read(what, step.at)
+            elif (
+                isinstance(what, Observation)
+                and what.source in {"attempt", "probe"}
+                and what.outcome in FAULTS
+                and API in components_of(what)
+            ):
+                self._failed.append(step.at)
+
+    def _read(self, page: FeedPage, at_: float) -> None:
+        fine = next((one.status is Status.OPERATIONAL for one in page.components
+                     if "API" in one.name), False)  # fmt: skip
+        if not self._fine_since or self._fine_since[-1][1] is not fine:
+            self._fine_since.append((at_, fine))
+
+    def at(self, now: float) -> bool:
+        """At a look: the last page says fine, and something fails, and has since it was read."""
+        read = [one for one in self._fine_since if one[0] <= now]
+        if not read or not read[-1][1]:
+            return False
+        since = max(read[-1][0], now - STILL_S)
+        return any(since < failed <= now for failed in self._failed)
 
 
 def _note(told: Told, teller: Teller) -> None:
@@ -334,12 +383,14 @@ def _figures(told: Sequence[Told]) -> list[Figure]:
     early = min(at("11:44") - one.suspected_at for one in told) / 60
     fine = max(one.fine_s for one in told) / 60
     shown = min(one.contradicted_s for one in told) / _span_s()
+    hidden = max(one.hidden_s for one in told)
     too_early = sum(one.suspected_at < at(BEGINS) for one in told)
     return [
         Figure("suspected before 11:44, min (least)", early, 1 / 60, math.inf, n),
         Figure("runs that suspect before anything fails", too_early, 0, 0, n),
         Figure("API called fine 12:21-13:37, min (most)", fine, 0.0, 0.0, n),
-        Figure("contradiction stands, share of that (least)", shown, 0.5, 1.0, n),
+        Figure("contradiction hidden while it is owed, s (most)", hidden, 0.0, 0.0, n),
+        Figure("contradiction stands, share of that (least)", shown, SHOWN_LEAST, 1.0, n),
         Figure("runs that tell the relapse apart", sum(not one.one_story for one in told), 0, 0, n),
         Figure("rumours listed unconfirmed (least)", min(one.rumours for one in told), 2, 2, n),
         Figure("runs that claim a cause", sum(bool(one.cause) for one in told), 0, 0, n),

@@ -39,6 +39,8 @@ COVERAGE = (0.78, 0.82)
 GAIN = {0: 0.02, 30: 0.20}
 BASELINE = {0: "online quantiles by provider", 30: "unconditional minus elapsed"}
 ENOUGH = 20
+REFUSED_MOST = 0.05
+"""Who refuses what is hard keeps a promise cheaply."""
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -74,27 +76,29 @@ def run(data: Path, since: float | None = None) -> Result:
     if since is None:
         since = cases[len(cases) // 2].started_at
     scored, refused = replay(cases, since)
+    asked = len(scored) + len(refused)
     ended = sum(case.ended_at is not None for case in cases)
     notes = (
         f"{len(cases)} incidents of {', '.join(found.files)}, {ended} of them over; left out: "
         + (", ".join(f"{n} {why}" for why, n in sorted(found.left_out.items())) or "none"),
         f"{sum(case.started_at < since for case in cases)} are history, the others are scored; "
-        f"{refused} forecasts refused for fewer than twenty cases",
+        f"{len(refused)} of {asked} forecasts refused for fewer than twenty cases; coverage is of "
+        "those that were made",
     )
     return Result(
-        tuple(_figures(scored)),
-        (_baselines(scored), _by_part(scored), _by_provider(scored)),
+        tuple(_figures(scored, refused)),
+        (_baselines(scored, refused), _by_part(scored), _by_provider(scored)),
         notes,
         (_coverage_chart(scored), _levels_chart(scored)),
     )
 
 
-def replay(cases: Sequence[Case], since: float) -> tuple[list[Scored], int]:
-    """Return the scored forecasts, in order, and how many were refused."""
+def replay(cases: Sequence[Case], since: float) -> tuple[list[Scored], list[int]]:
+    """Return the scored forecasts, in order, and the elapsed minutes of those that were refused."""
     recovery = Recovery()
     over: list[Case] = []
     scored: list[Scored] = []
-    refused = 0
+    refused: list[int] = []
     for at, what, case, minutes in _events(cases, since):
         if what == _CHANGES:
             recovery.learn(_as_of(case, at))
@@ -102,8 +106,9 @@ def replay(cases: Sequence[Case], since: float) -> tuple[list[Scored], int]:
                 over.append(case)
         else:
             one = _forecast(recovery, over, case, minutes)
-            refused += one is None
-            if one is not None:
+            if one is None:
+                refused.append(minutes)
+            else:
                 scored.append(one)
     return scored, refused
 
@@ -212,8 +217,10 @@ def _gain(some: Sequence[Scored]) -> float:
     return 1 - _mean(some, "crps") / _mean(some, "crps_baseline")
 
 
-def _figures(scored: Sequence[Scored]) -> list[Figure]:
-    figures = []
+def _figures(scored: Sequence[Scored], refused: Sequence[int]) -> list[Figure]:
+    asked = len(scored) + len(refused)
+    share = len(refused) / asked if asked else math.nan
+    figures = [Figure("share of forecasts refused", share, 0.0, REFUSED_MOST, asked)]
     for minutes in ELAPSED_MIN:
         some = _at(scored, minutes)
         value = _share(some, "80") if some else math.nan
@@ -227,7 +234,7 @@ def _figures(scored: Sequence[Scored]) -> list[Figure]:
     return figures
 
 
-def _baselines(scored: Sequence[Scored]) -> Table:
+def _baselines(scored: Sequence[Scored], refused: Sequence[int]) -> Table:
     rows = []
     for minutes in sorted(ELAPSED_MIN + BETWEEN_MIN):
         some = _at(scored, minutes)
@@ -239,6 +246,7 @@ def _baselines(scored: Sequence[Scored]) -> Table:
                 (
                     str(minutes),
                     str(len(some)),
+                    str(refused.count(minutes)),
                     f"{_share(some, '80'):.3f}",
                     f"{_share(some, '50'):.3f}",
                     f"{math.exp(width):.0f}",
@@ -250,7 +258,7 @@ def _baselines(scored: Sequence[Scored]) -> Table:
             )
     intervals = ("80 % holds", "50 % holds", "high/low")
     losses = ("CRPS", "by provider", "of all", "better by")
-    header = ("elapsed, min", "n", *intervals, *losses)
+    header = ("elapsed, min", "n", "refused", *intervals, *losses)
     return Table("Time to recovery, by elapsed time", header, tuple(rows))
 
 

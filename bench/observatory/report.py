@@ -42,15 +42,17 @@ def show(part: Part, console: Console) -> None:
 def verdict(parts: list[Part], console: Console) -> None:
     """Print what falls short, and what was not measured."""
     console.print()
-    for line in unmeasured(parts):
+    short, missing = shortfalls(parts), unmeasured(parts)
+    for line in missing:
         console.print(f"not measured: {line}", style="yellow", markup=False)
-    short = shortfalls(parts)
     if short:
         console.print("The observatory falls short:", style="bold red")
         for line in short:
             console.print(f"  {line}", markup=False, highlight=False)
+    elif missing:
+        console.print("What was measured holds; not all was measured.", style="bold yellow")
     else:
-        console.print("Every figure that was measured holds.", style="bold green")
+        console.print("Every figure holds.", style="bold green")
 
 
 def shortfalls(parts: list[Part]) -> list[str]:

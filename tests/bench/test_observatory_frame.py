@@ -78,10 +78,32 @@ def test_where_no_incident_is_scored_no_figure_of_the_crowd_holds() -> None:
 def test_a_part_without_its_data_is_skipped_with_a_reason(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert frame.main(["--data", str(tmp_path), "--only", "march,recovery"]) == frame.EXIT_NOTHING
+    assert (
+        frame.main(["--data", str(tmp_path), "--only", "march,recovery"]) == frame.EXIT_UNMEASURED
+    )
     out = " ".join(capsys.readouterr().out.split())
     assert "skipped: no record of 2 March 2026" in out
     assert "not measured: recovery: no incidents" in out
+
+
+@pytest.mark.parametrize(
+    ("figures", "code"),
+    [
+        pytest.param((GOOD,), 0, id="all holds"),
+        pytest.param((GOOD, BAD), frame.EXIT_SHORT, id="one falls short"),
+        pytest.param((GOOD, UNKNOWN), frame.EXIT_UNMEASURED, id="one was not measured"),
+        pytest.param((BAD, UNKNOWN), frame.EXIT_SHORT, id="both: what falls short is worse"),
+        pytest.param((UNKNOWN,), frame.EXIT_UNMEASURED, id="nothing was measured"),
+        pytest.param((), frame.EXIT_UNMEASURED, id="there is no figure"),
+    ],
+)
+def test_the_exit_code_says_whether_all_was_measured_and_holds(
+    figures: tuple[Figure, ...], code: int
+) -> None:
+    good = Part("a", "?", Result((GOOD,), (), ()))
+    measured = any(figure.measured for figure in figures)
+    result = Result(figures, (), ()) if measured else None
+    assert frame.exit_code([good, Part("b", "?", result, skipped="nothing to score")]) == code
 
 
 def test_a_folder_that_is_not_there_is_told(
@@ -98,7 +120,7 @@ def test_the_environment_gives_what_arguments_do_not(
     monkeypatch.setenv("SINCE", "2025-01-01")
     monkeypatch.setenv("ONLY", "causes")
     out = tmp_path / "out"
-    assert frame.main(["--out", str(out)]) == frame.EXIT_NOTHING
+    assert frame.main(["--out", str(out)]) == frame.EXIT_UNMEASURED
     options = json.loads((out / "observatory.json").read_text())["options"]
     assert (options["since"], options["only"]) == ("2025-01-01", ["causes"])
     assert capsys.readouterr().out

@@ -100,13 +100,15 @@ def judge(
         status=status,
         suspicion=suspicion,
         probability=probability,
-        since_at=before.since_at if same and before.since_at else _since(readings, suspicion, now),
+        since_at=before.since_at
+        if same and before.since_at
+        else _since(readings, suspicion, before, now),
         at=now,
         evidence=tuple(
             msgspec.structs.replace(reading.evidence, fired=reading.fired)
             for reading in readings.values()
         ),
-        contradiction=_contradiction(groups, share, vendor, before, readings, now),
+        contradiction=_contradiction(groups, suspicion, share, vendor, before, readings, now),
         error_share=share[:3],
     )
 
@@ -195,16 +197,20 @@ def _status(
     return Status.DEGRADED
 
 
-def _since(readings: Mapping[str, Reading], suspicion: Suspicion, now: float) -> float:
-    """When it began, as far as what fired can tell."""
+def _since(
+    readings: Mapping[str, Reading], suspicion: Suspicion, before: Before, now: float
+) -> float:
+    """When it began, as far as what fired can tell; what only lasts began when it did."""
     if suspicion is Suspicion.NONE:
         return now
     known = [r.evidence.since_at for r in readings.values() if r.fired and r.evidence.since_at]
-    return min(known, default=now)
+    lasts = before.suspicion is not Suspicion.NONE and before.since_at
+    return min(known, default=before.since_at if lasts else now)
 
 
 def _contradiction(
     groups: set[str],
+    suspicion: Suspicion,
     share: Share,
     vendor: Vendor,
     before: Before,
@@ -212,10 +218,13 @@ def _contradiction(
     now: float,
 ) -> str:
     ours = bool(groups & {"own", "elsewhere"})
-    if ours and vendor.status is Status.OPERATIONAL and not vendor.declared:
+    # A test that has called it well again does not make the vendor's word come true, while it is
+    # still suspected for what its tries say and tries still fail.
+    stays = not groups and suspicion is not Suspicion.NONE and share[0] > USUAL_SHARE
+    if (ours or stays) and vendor.status is Status.OPERATIONAL and not vendor.declared:
         kinds = ("traffic", "slow", "probe", "elsewhere")
         fired = [readings[k].evidence for k in kinds if k in readings and readings[k].fired]
-        since = min(one.since_at or one.at for one in fired)
+        since = min((one.since_at or one.at for one in fired), default=before.since_at)
         # What failed before the vendor spoke does not contradict it.
         after = before.failed_at > vendor.since_at and now - before.failed_at <= STILL_S
         if after and (vendor.since_at >= since or now - since >= LAG_S):

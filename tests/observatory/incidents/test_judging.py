@@ -123,6 +123,30 @@ def test_a_vendor_that_has_just_said_that_it_works_contradicts_at_once() -> None
     )
 
 
+@pytest.mark.parametrize(
+    ("failed_ago", "failures", "stays"),
+    [
+        pytest.param(60, 5, "vendor_says_fine", id="some still fail"),
+        pytest.param(400, 5, "", id="nothing has failed for minutes"),
+        pytest.param(60, 1, "", id="so few fail that nothing is suspected any more"),
+    ],
+)
+def test_the_vendors_green_is_contradicted_as_long_as_it_is_suspected_and_tries_still_fail(
+    failed_ago: float, failures: float, stays: str
+) -> None:
+    """The test of its own has called it well again; the figures do not say so yet."""
+    less = reading("traffic", -1.0, fired=False, failures=failures, total=80)
+    before = Before(
+        Suspicion.S_DOWN,
+        Status.PARTIAL,
+        NOW - 3600,
+        quiet_at=NOW - 30,
+        failed_at=NOW - failed_ago,
+    )
+    said = Vendor(status=Status.OPERATIONAL, since_at=NOW - 1800)
+    assert judge("a/api", {"traffic": less}, said, before, NOW).contradiction == stays
+
+
 def test_an_outage_that_only_the_vendor_sees_is_said_to_be_that() -> None:
     vendor = Vendor(status=Status.MAJOR, declared=True, since_at=NOW - 1200)
     quiet = Before(quiet_at=NOW - 1200)
