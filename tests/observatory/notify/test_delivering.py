@@ -209,6 +209,24 @@ async def test_a_digest_gathers_until_its_hour_and_comes_as_one_message(house: H
     assert await house.claim(AT + 7200) == []
 
 
+async def test_a_daily_digest_comes_once_at_the_subscriber_s_own_hour(house: House) -> None:
+    """The news are of 2 March, 12:00 UTC."""
+    evening, morning = Wanted(digest=Digest.DAILY, hour=18), Wanted(digest=Digest.DAILY, hour=6)
+    await house.people(
+        subscription("sub_evening", wanted=evening), subscription("sub_morning", wanted=morning)
+    )
+    await house.tell(step("opened"))
+    await house.tell(step("opened", name="inc_b"))
+    assert await house.send(now=AT + 6 * 3600 - 1) == []
+    (claim,) = await house.claim(AT + 6 * 3600)
+    assert (claim.parcel.subscription.id, len(claim.parcel.news)) == ("sub_evening", 2)
+    await house.settle(claim, Sent(), AT + 6 * 3600)
+    (other,) = await house.claim(AT + 18 * 3600)
+    assert (other.parcel.subscription.id, len(other.parcel.news)) == ("sub_morning", 2)
+    await house.settle(other, Sent(), AT + 18 * 3600)
+    assert await house.send(now=AT + 48 * 3600) == []
+
+
 async def test_a_definite_refusal_is_tried_again_and_given_up_after_a_day(house: House) -> None:
     await house.people(subscription())
     await house.tell(step("opened"))

@@ -215,6 +215,21 @@ def test_when_news_leave(why: str, digest: Digest, at: float, due: float) -> Non
     assert due_at(digest, at) == due, why
 
 
+@pytest.mark.parametrize(
+    ("why", "hour", "at", "due"),
+    [
+        ("the same day", 18, 7 * 3600.0, 18 * 3600.0),
+        ("on its hour, with the next", 18, 18 * 3600.0, 42 * 3600.0),
+        ("at midnight", 0, 1.0, 24 * 3600.0),
+        ("at the last hour", 23, 0.0, 23 * 3600.0),
+    ],
+)
+def test_a_daily_digest_leaves_at_the_hour_that_was_asked_for(
+    why: str, hour: int, at: float, due: float
+) -> None:
+    assert due_at(Digest.DAILY, at, hour) == due, why
+
+
 def test_pauses_double_to_an_hour_and_end_after_a_day() -> None:
     pauses = [retry_at(tries, 0.0, 0.0, 0.5) for tries in range(1, 12)]
     assert pauses[:4] == [15.0, 30.0, 60.0, 120.0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from outlast.nouns import Impact
-from outlast.observatory.accepting import Asked, BadSubscription, Problem, accept
+from outlast.observatory.accepting import Asked, BadSubscription, Keys, Problem, accept
 from outlast.observatory.addresses import Rules
 from outlast.observatory.subscribing import (
     DEFAULT_STATES,
@@ -114,11 +116,43 @@ def test_private_webhooks_may_be_where_the_operator_allows_them() -> None:
         ("providers", ("An Thropic",), "providers"),
         ("components", ("anthropic",), "components"),
         ("components", ("a/api",) * 51, "at most 50"),
+        ("hour", 24, "from 0 to 23"),
+        ("hour", -1, "from 0 to 23"),
     ],
 )
 def test_each_field_says_what_is_wrong_with_it(field: str, value: object, says: str) -> None:
     one = Asked(**{"kind": "email", "target": "ann@example.org", field: value})  # type: ignore[arg-type]
     assert says in problem(one)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        Asked(kind="pigeon", target=""),
+        asked("nobody"),
+        asked("a b", "slack"),
+        asked("http://example.org/", "webhook"),
+        asked("https://10.0.0.1/", "webhook"),
+        asked("https://0x7f000001/", "webhook"),
+        asked("https://a:b@example.org/", "webhook"),
+        asked("https://printer.local/", "webhook"),
+        asked("https://-/", "webhook"),
+        asked("https:///", "webhook"),
+        asked("https://[", "webhook"),
+        asked(lang="de", impact="huge", digest="weekly", hour=77, states=("x",), surfaces=("x",)),
+        asked(providers=("A b",), components=("x",)),
+        asked(providers=("a",) * 51, states=("opened",) * 51),
+        Asked(kind="push", target="https://p.example/", keys=Keys(p256dh="x")),
+    ],
+)
+def test_each_problem_is_said_in_french_too(one: Asked) -> None:
+    with pytest.raises(BadSubscription) as caught:
+        accept(one, kinds=(*ALL, Channel.PUSH))
+    for found in caught.value.problems:
+        assert found.en.endswith(".")
+        assert found.fr.endswith(".")
+        assert found.fr != found.en
+        assert not re.search(r"(?<!\u00a0)[:;?!](?=\s)", found.fr), found.fr
 
 
 def test_all_problems_are_said_at_once() -> None:
