@@ -57,7 +57,7 @@ class Place:
         pages = StatusPages(Shown(view), Board(), Nothing(), StageClock())  # type: ignore[arg-type]
         routes = [
             *SubscriptionsApi(desk, operator=lambda _: False).routes(),
-            *SubscribePages(desk, lambda: view, application_key(KEY)).routes(),
+            *SubscribePages(desk, lambda: view, lambda: application_key(KEY)).routes(),
             *pages.routes(),
         ]
         config = uvicorn.Config(

@@ -33,7 +33,10 @@ class Pages(House):
 
     def routes(self) -> list[Route]:
         view: Snapshot = second_of_march()["12:30"]
-        return [*super().routes(), *SubscribePages(self.desk, lambda: view, "push-key").routes()]
+        return [
+            *super().routes(),
+            *SubscribePages(self.desk, lambda: view, lambda: "push-key").routes(),
+        ]
 
     async def send(self, path: str, fields: object, **headers: str) -> Answer:
         """A form, as a browser on our own page sends it."""

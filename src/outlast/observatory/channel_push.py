@@ -8,21 +8,21 @@ that still waits there is replaced. 404 or 410: the browser wants no more (RFC 8
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable
 
 import aiohttp
 import msgspec
-from cryptography.hazmat.primitives.asymmetric import ec
 from yarl import URL
 
-from outlast.observatory import push_sealing as sealing
 from outlast.observatory.channels import PostChannel, links_for
-from outlast.observatory.notify_texts import push
+from outlast.observatory.notify_texts import Links, push
 from outlast.observatory.notifying import BEGINNINGS, Parcel, Refused, Result
 
 KEEP_S = 24 * 3600
 """How long a push service may hold a message for a browser that is away: as long as we try."""
+NOBODY = "postmaster@localhost"
 
 
 class PushChannel(PostChannel):
@@ -38,21 +38,31 @@ class PushChannel(PostChannel):
         """`contact`: an e-mail address by which push services reach us, where `base` is none that
         they could open."""
         super().__init__(base, key, open_session)
-        self._sender = sealing.sender_key(key)
         self._subject = base if base.startswith("https://") else f"mailto:{contact or NOBODY}"
 
     async def send(self, parcel: Parcel, now: float) -> Result:
         links = links_for(parcel, self._base, self._key, now)
+        try:
+            # In a thread, because the first message loads a large package.
+            body, headers = await asyncio.to_thread(self._write, parcel, links, now)
+        except ValueError:
+            return Refused("the browser's keys cannot be used", again=False, gone=True)
+        return await self._post(parcel.subscription.target, body, headers)
+
+    def _write(self, parcel: Parcel, links: Links, now: float) -> tuple[bytes, dict[str, str]]:
+        """The sealed body, and what the push service reads. Raises ValueError for bad keys."""
+        # 11 MB, and most services tell no browser.
+        from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
+
+        from outlast.observatory import push_sealing as sealing  # noqa: PLC0415
+
         subscription = parcel.subscription
         plain = msgspec.json.encode(push(parcel, links, sealing.PLAIN_LIMIT_BYTES))
         once, salt = ec.generate_private_key(ec.SECP256R1()), secrets.token_bytes(16)
-        try:
-            body = sealing.seal(plain, subscription.keys, once, salt)
-        except ValueError:
-            return Refused("the browser's keys cannot be used", again=False, gone=True)
         audience = str(URL(subscription.target, encoded=True).origin())
+        sender = sealing.sender_key(self._key)
         headers = {
-            "authorization": sealing.token(self._sender, audience, self._subject, now),
+            "authorization": sealing.token(sender, audience, self._subject, now),
             "content-encoding": "aes128gcm",
             "content-type": "application/octet-stream",
             "ttl": str(KEEP_S),
@@ -60,7 +70,7 @@ class PushChannel(PostChannel):
         }
         if len(parcel.news) == 1:
             headers["topic"] = sealing.topic(parcel.news[0].incident.id)
-        return await self._post(subscription.target, body, headers)
+        return sealing.seal(plain, subscription.keys, once, salt), headers
 
     def _judge(self, status: int, retry_after: str) -> Result:
         if status in {404, 410}:
@@ -68,9 +78,6 @@ class PushChannel(PostChannel):
         if status in {400, 401, 403, 413}:  # it would say the same of the same message
             return Refused(f"it answered {status}", again=False)
         return super()._judge(status, retry_after)
-
-
-NOBODY = "postmaster@localhost"
 
 
 def _is_urgent(parcel: Parcel) -> bool:

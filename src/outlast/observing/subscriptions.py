@@ -10,7 +10,6 @@ from starlette.routing import BaseRoute
 from outlast.clock import Clock
 from outlast.config import Settings
 from outlast.observatory.addresses import Rules
-from outlast.observatory.push_sealing import application_key
 from outlast.observatory.subscribe_http import SubscriptionsApi
 from outlast.observatory.subscribing import Channel
 from outlast.observatory.subscription_desk import Desk, Offer
@@ -48,8 +47,12 @@ class Subscriptions:
         def operator(request: Request) -> bool:
             return admits(request.headers.get("authorization", ""))
 
+        def push_key() -> str:
+            from outlast.observatory.push_sealing import application_key  # noqa: PLC0415 - large
+
+            return application_key(key)
+
         self._api = SubscriptionsApi(desk, operator=operator)
-        push_key = application_key(key) if Channel.PUSH in offer.kinds else ""
         self._pages = SubscribePages(desk, view, push_key)
 
     def routes(self) -> list[BaseRoute]:

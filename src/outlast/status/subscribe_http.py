@@ -13,6 +13,7 @@ where the browser says that another site sent it (Fetch Metadata; before that, `
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
@@ -50,12 +51,15 @@ Handler = Callable[[Request, Lang], Awaitable[Response]]
 
 
 class SubscribePages:
-    def __init__(self, desk: Desk, view: Callable[[], Snapshot], push_key: str = "") -> None:
-        """`view`: what the status page shows now; `push_key`: by which browsers know us, empty
-        where they are not told."""
+    def __init__(
+        self, desk: Desk, view: Callable[[], Snapshot], push_key: Callable[[], str]
+    ) -> None:
+        """`view`: what the status page shows now; `push_key`: finds by which key browsers know us;
+        called once, in a thread."""
         self._desk = desk
         self._view = view
-        self._push_key = push_key
+        self._find_push_key = push_key
+        self._push_key = ""
         self._renderer = FormRenderer()
         self._headers = {
             "content-type": "text/html; charset=utf-8",
@@ -84,7 +88,7 @@ class SubscribePages:
     async def form(self, request: Request, lang: Lang) -> Response:
         chosen = request.query_params.getlist("component")[:50]
         asked = Asked(kind="", target="", lang=lang, components=tuple(chosen))
-        return self._html(self._form(asked, lang), lang)
+        return self._html(await self._form(asked, lang), lang)
 
     async def ask(self, request: Request, lang: Lang) -> Response:
         if is_foreign(request, self._desk.offer.base):
@@ -93,15 +97,17 @@ class SubscribePages:
         try:
             opened = await self._desk.ask(asked, sender_of(request, self._desk))
         except Refusal as refusal:
-            body = self._form(asked, lang, refusal)
+            body = await self._form(asked, lang, refusal)
             return self._html(body, lang, refusal.status, refusal_headers(refusal))
         return self._html(self._about(lang, self._asked(opened, lang)), lang)
 
-    def _form(self, asked: Asked, lang: Lang, refusal: Refusal | None = None) -> bytes:
+    async def _form(self, asked: Asked, lang: Lang, refusal: Refusal | None = None) -> bytes:
         found = wrongs(refusal.problems, refusal.texts, lang) if refusal is not None else ()
-        key = self._push_key if Channel.PUSH in self._desk.kinds() else ""
+        kinds = self._desk.kinds()
+        if Channel.PUSH in kinds and not self._push_key:
+            self._push_key = await asyncio.to_thread(self._find_push_key)
         return self._renderer.form(
-            self._view(), lang, asked, self._desk.kinds(), push_key=key, problems=found
+            self._view(), lang, asked, kinds, push_key=self._push_key, problems=found
         )
 
     def _asked(self, opened: Opened, lang: Lang) -> Said:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from outlast.observatory.notifying import Refused, Result, Sent, Unknown
 from outlast.observatory.push_sealing import application_key, topic
 from outlast.observatory.subscribing import Channel, Subscription, Wanted
 from outlast.store.database import Database
+from tests.house.tree import ROOT
 from tests.observatory.notify.browsers import Browser, PushService, push_service
 from tests.observatory.notify.people import AT, KEY, ends, parcel, step, subscription
 from tests.store.databases import sqlite_url
@@ -197,6 +200,12 @@ async def test_a_browser_counts_with_its_first_notification_and_ends_when_it_is_
     assert await database.read(ends) == {}
     await notifier.close()
     await database.close()
+
+
+def test_a_service_that_tells_no_browser_does_not_load_what_seals_for_them() -> None:
+    code = "import outlast.app, sys; sys.exit('cryptography' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT / "src", check=False)
+    assert done.returncode == 0
 
 
 def asked(**more: object) -> Asked:
