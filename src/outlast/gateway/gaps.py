@@ -8,6 +8,7 @@ normal distribution is fitted to their logarithms, and old ones fade.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 SUSPECT_Z = 3.719
 """φ = 4: one gap in 10,000 is longer."""
@@ -31,12 +32,20 @@ class Gaps:
 
     def add(self, gap_s: float) -> None:
         """Take in one gap between two pieces of content, in seconds."""
-        value = math.log(max(gap_s, MIN_GAP_S))
-        self._samples += 1
-        weight = max(FADE, 1 / self._samples)
-        delta = value - self._mean
-        self._mean += weight * delta
-        self._variance = (1 - weight) * (self._variance + weight * delta * delta)
+        self.learn(0.0, (gap_s,))
+
+    def learn(self, since: float, times: Iterable[float]) -> None:
+        """Take in the gaps before each of these times, the first `since` then."""
+        samples, mean, variance, log = self._samples, self._mean, self._variance, math.log
+        for at in times:
+            gap_s = at - since
+            since = at
+            samples += 1
+            weight = FADE if samples >= 1 / FADE else 1 / samples
+            delta = log(gap_s if gap_s > MIN_GAP_S else MIN_GAP_S) - mean
+            mean += weight * delta
+            variance = (1 - weight) * (variance + weight * delta * delta)
+        self._samples, self._mean, self._variance = samples, mean, variance
 
     def suspect_s(self) -> float | None:
         """After how much silence to get ready for the worst; None: too little is known."""

@@ -86,9 +86,9 @@ class Racer:
     def absorb(self, flow: Flow) -> None:
         """Go on from where a flow has got to."""
         self.leg.absorb(flow)
-        for at in flow.times:
-            self._gaps.add(at - self._content_at)
-            self._content_at = at
+        if flow.times:
+            self._gaps.learn(self._content_at, flow.times)
+            self._content_at = flow.times[-1]
         self._life_at = flow.life_at
         self.half_at = flow.half_at
 

@@ -39,12 +39,16 @@ class Run(msgspec.Struct, frozen=True):
 class Template:
     """What stands around the text in each frame, its quotes included."""
 
-    __slots__ = ("_between", "after", "before")
+    __slots__ = ("_at", "_between", "_line", "_lines_each", "_until", "after", "before")
 
     def __init__(self, before: bytes, after: bytes) -> None:
         self.before = before
         self.after = after
         self._between = after + before
+        self._lines_each = self._between.count(b"\n")
+        self._line = before.count(b"\n")
+        self._at = len(before) - before.rfind(b"\n") - 1
+        self._until = -after.find(b"\n")
 
     @classmethod
     def of(cls, raw: bytes, text: str) -> Template | None:
@@ -70,6 +74,10 @@ class Template:
         before, after = self.before, self.after
         if not data.startswith(before):
             return None
+        end = data.rfind(after) + len(after)
+        parts = self._lines(data[:end] if end != len(data) else data)
+        if parts is not None and (texts := _texts(parts)) is not None:
+            return Run(texts, end, parts, len(self._between))
         parts = data[len(before) :].split(self._between)
         last, found, _ = parts[-1].partition(after)
         if found:
@@ -83,6 +91,18 @@ class Template:
             return None
         around = len(self._between)
         return Run(texts, sum(map(len, parts)) + len(parts) * around, parts, around)
+
+    def _lines(self, data: bytes) -> list[bytes] | None:
+        """Return the texts in `data`, as they stand there, if it is frames of this shape alone.
+
+        As splitting it at what stands between would find them; but to look for one byte is much
+        faster, and so is to compare what is put together again.
+        """
+        at, until = self._at, self._until
+        lines = data.split(b"\n")[self._line : -1 : self._lines_each]
+        parts = [line[at:until] for line in lines]
+        again = b"%b%b%b" % (self.before, self._between.join(parts), self.after)
+        return parts if parts and again == data else None
 
 
 def _texts(parts: list[bytes]) -> list[str] | None:
