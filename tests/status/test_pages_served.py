@@ -73,7 +73,7 @@ async def test_a_form_reports_without_a_script_and_leads_back(tmp_path: Path) ->
         ) as answer:
             assert answer.status == 303
             place = answer.headers["location"]
-        assert place == "/status?lang=fr&reported=counted&about=anthropic/web"
+        assert place == "/status?lang=fr&reported=counted"
         assert "Votre signalement compte" in await page(reader, place)
 
 

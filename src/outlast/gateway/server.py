@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from outlast.gateway.joining import Joined
 from outlast.gateway.relay.heads import FRAMING
 
 HEADERS_MAX = 200
@@ -40,6 +42,7 @@ def protocol_class(
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            self._joined = Joined(transport, self.loop)
             if len(self.connections) > max_connections:
                 self._refuse(503, "Too many connections at once. Try again shortly.")
                 return
@@ -54,7 +57,7 @@ def protocol_class(
             self._head_bytes = 0
             # Ending a body cleanly and hanging up are different statements to a client that
             # waits for the rest of an answer; ASGI has only the first.
-            cast("dict[str, Any]", self.scope)["outlast.close"] = self.transport.close
+            cast("dict[str, Any]", self.scope)["outlast.close"] = self._joined.close
 
         def data_received(self, data: bytes) -> None:
             cycle: RequestResponseCycle | None = self.cycle
@@ -84,6 +87,14 @@ def protocol_class(
             if not self.transport.is_closing():
                 super().on_message_complete()
 
+        def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+            cycle.transport = cast("asyncio.Transport", self._joined)
+            super()._start_asgi_task(cycle, app)
+
+        def on_response_complete(self) -> None:
+            self._joined.flush()
+            super().on_response_complete()
+
         def _count(self, size: int) -> None:
             self._head_bytes += size
             if self._head_bytes > header_limit_bytes:
@@ -109,6 +120,7 @@ def protocol_class(
                 f"HTTP/1.1 {status} Refused\r\ncontent-type: text/plain; charset=utf-8\r\n"
                 f"{again}content-length: {len(body)}\r\nconnection: close\r\n\r\n"
             )
+            self._joined.flush()
             self.transport.write(head.encode() + body)
             self.transport.close()
 

@@ -11,12 +11,12 @@ secret that changes with the day (`label`), so that neither log nor database hol
 
 from __future__ import annotations
 
-import base64
-import hmac
 import re
 from array import array
+from binascii import b2a_base64
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 import msgspec
@@ -29,9 +29,11 @@ ROWS_MAX = 2_000_000
 LINE_LIMIT = 500
 HOPS_MAX = 20
 FORWARDED_LIMIT = 2000
+PROXIES_MAX = 1000
 UNKNOWN = "?"
 """The network of a client whose address cannot be told: all of them are one network."""
 
+_URL_SIGNS = bytes.maketrans(b"+/", b"-_")
 _COUNTRY = re.compile(r"[A-Z]{2}\Z")
 _PORT = re.compile(r"\A(?:\[([^\]]*)\](?::\d{1,5})?|([\d.]+):\d{1,5})\Z")
 
@@ -181,6 +183,34 @@ def read_networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(found)
 
 
+class Proxies:
+    """Networks whose word about their clients is believed. Owned by one event loop.
+
+    Of the proxies that have spoken the address is remembered, as each of them speaks for many;
+    never a client's.
+    """
+
+    def __init__(self, trusted: Sequence[Network]) -> None:
+        self._trusted = tuple(trusted)
+        self._known: dict[str, Address] = {}
+
+    def client(self, peer: str, forwarded: str) -> Address | None:
+        """As `client_address`, for these networks."""
+        if not self._trusted or not forwarded:
+            return read_address(peer)
+        proxy = self._known.get(peer)
+        if proxy is None:
+            proxy = read_address(peer)
+            if proxy is None or not _within(proxy, self._trusted):
+                return proxy
+            if len(self._known) >= PROXIES_MAX:
+                self._known.clear()
+            self._known[peer] = proxy
+        if "," in forwarded:
+            return _hop(proxy, forwarded, self._trusted)
+        return read_address(forwarded.strip()) or proxy
+
+
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> Address | None:
     """Return whose request it is: the peer, or the rightmost hop that no trusted proxy is.
 
@@ -192,9 +222,15 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> Add
     address = read_address(peer)
     if not trusted or not forwarded or address is None or not _within(address, trusted):
         return address
+    return _hop(address, forwarded, trusted)
+
+
+def _hop(proxy: Address, forwarded: str, trusted: Sequence[Network]) -> Address:
+    """The rightmost hop that is not trusted, or as far as it can be told."""
+    address = proxy
     hops = forwarded[-FORWARDED_LIMIT:].split(",")[-HOPS_MAX:]
     for hop in reversed(hops):
-        found = read_address(hop)
+        found = read_address(hop.strip())
         if found is None:
             return address
         address = found
@@ -208,12 +244,14 @@ def _within(address: Address, networks: Sequence[Network]) -> bool:
 
 
 def label(secret: bytes, kind: str, text: str, length: int = 8) -> str:
-    """Return a keyed hash (HMAC-SHA-256, RFC 2104) as `length` signs of base64url, 6 bits each.
+    """Return a keyed hash as `length` signs of base64url (a multiple of four), 6 bits each.
 
-    48 bits tell 100,000 networks apart with a chance of collision of 2 in 100,000.
+    BLAKE2b with a key (RFC 7693, section 2.9): a third of the time of HMAC-SHA-256, and a report
+    needs up to seven. 48 bits tell 100,000 networks apart with a chance of collision of 2 in
+    100,000. `secret` has 64 bytes at most.
     """
-    digest = hmac.digest(secret, f"{kind}|{text}".encode(), "sha256")
-    return base64.urlsafe_b64encode(digest)[:length].decode("ascii")
+    digest = blake2b(f"{kind}|{text}".encode(), digest_size=length * 3 // 4, key=secret).digest()
+    return b2a_base64(digest, newline=False).translate(_URL_SIGNS).decode("ascii")
 
 
 def network_label(secret: bytes, groups: Groups) -> str:

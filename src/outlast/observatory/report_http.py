@@ -24,8 +24,8 @@ from outlast.observatory import report_texts as texts
 from outlast.observatory.networks import (
     Groups,
     Network,
+    Proxies,
     Table,
-    client_address,
     groups_of,
     read_address,
 )
@@ -147,6 +147,7 @@ class ReportEndpoint:
         self._options = options
         self._known = options.known
         self._receipt = options.receipt
+        self._proxies = Proxies(options.trusted)
         self._render = options.render
         self._looking = 0
         self._warned = False
@@ -210,10 +211,9 @@ class ReportEndpoint:
         return msgspec.structs.replace(told, notes=notes) if notes else told
 
     def _groups(self, asker: Asker) -> Groups:
-        trusted = self._options.trusted
-        if asker.forwarded and not trusted:
+        if asker.forwarded and not self._options.trusted:
             self._warn(asker.peer)
-        return groups_of(client_address(asker.peer, asker.forwarded, trusted), self.table)
+        return groups_of(self._proxies.client(asker.peer, asker.forwarded), self.table)
 
     def _answer(self, report: Report, decision: Decision, lang: Lang, now: float) -> Answer:
         name, window_s = report.component, self._reporting.limits.window_s

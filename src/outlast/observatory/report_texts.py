@@ -14,46 +14,46 @@ Says = dict[str, str]
 _VERDICTS: dict[Verdict, dict[Lang, str]] = {
     Verdict.COUNTED: {
         "en": "Thank you: your report counts.",
-        "fr": "Merci : votre signalement compte.",
+        "fr": "Merci\u00a0: votre signalement compte.",
     },
     Verdict.CHANGED: {
         "en": "Thank you: your report counts, in place of what you said before.",
-        "fr": "Merci : votre signalement compte, à la place du précédent.",
+        "fr": "Merci\u00a0: votre signalement compte, à la place du précédent.",
     },
     Verdict.AGAIN: {
         "en": "Thank you: your report counts already, once.",
-        "fr": "Merci : votre signalement compte déjà, une fois.",
+        "fr": "Merci\u00a0: votre signalement compte déjà, une fois.",
     },
     Verdict.LIMITED: {
         "en": "Your report counts already. You report too often: say it again later if it changes.",
-        "fr": "Votre signalement compte déjà. Vous signalez trop souvent : redites-le plus tard si "
-        "cela change.",
+        "fr": "Votre signalement compte déjà. Vous signalez trop souvent\u00a0: redites-le "
+        "plus tard si cela change.",
     },
     Verdict.SHED: {
         "en": "More reports arrive now than can be taken. Yours was only counted as one that "
         "came; send it again later.",
         "fr": "Il arrive plus de signalements qu’on ne peut en prendre. Le vôtre est seulement "
-        "compté comme reçu ; renvoyez-le plus tard.",
+        "compté comme reçu\u00a0; renvoyez-le plus tard.",
     },
 }
 _REASONS: dict[str, dict[Lang, str]] = {
     "sample": {
         "en": "Thank you. So many people report that not every report is kept: yours is in the "
         "estimate.",
-        "fr": "Merci. Tant de gens signalent que chaque signalement n’est pas gardé : le vôtre est "
-        "dans l’estimation.",
+        "fr": "Merci. Tant de gens signalent que chaque signalement n’est pas gardé\u00a0: le "
+        "vôtre est dans l’estimation.",
     },
     "network": {
         "en": "Thank you. Many reports come from your network at this moment: yours is in the "
         "estimate, not counted singly.",
-        "fr": "Merci. Beaucoup de signalements viennent de votre réseau en ce moment : le vôtre "
-        "est dans l’estimation, sans être compté à part.",
+        "fr": "Merci. Beaucoup de signalements viennent de votre réseau en ce moment\u00a0: le "
+        "vôtre est dans l’estimation, sans être compté à part.",
     },
     "proof": {
         "en": "Thank you. Many reports come from your network in a flood of them: yours is in the "
         "estimate. It counts singly when the small task in `challenge` comes back solved.",
-        "fr": "Merci. Beaucoup de signalements viennent de votre réseau pendant un afflux : le "
-        "vôtre est dans l’estimation. Il comptera à part quand le petit calcul de `challenge` "
+        "fr": "Merci. Beaucoup de signalements viennent de votre réseau pendant un afflux\u00a0: "
+        "le vôtre est dans l’estimation. Il comptera à part quand le petit calcul de `challenge` "
         "reviendra résolu.",
     },
 }
@@ -78,27 +78,23 @@ _STATES: dict[Suspicion, dict[Lang, str]] = {
 NOTES: dict[str, Says] = {
     "model": {
         "en": "This model is not one that is watched here: your report counts for all models.",
-        "fr": "Ce modèle n’est pas suivi ici : votre signalement compte pour tous les modèles.",
+        "fr": "Ce modèle n’est pas suivi ici\u00a0: votre signalement compte pour tous les "
+        "modèles.",
     },
     "receipt": {
         "en": "There is no such receipt here, or it ended otherwise: the report counts without it.",
-        "fr": "Ce reçu n’existe pas ici, ou finit autrement : le signalement compte sans lui.",
+        "fr": "Ce reçu n’existe pas ici, ou finit autrement\u00a0: le signalement compte sans lui.",
     },
     "receipt_unchecked": {
         "en": "The receipt could not be looked up now: the report counts without it.",
-        "fr": "Le reçu n’a pas pu être consulté : le signalement compte sans lui.",
+        "fr": "Le reçu n’a pas pu être consulté\u00a0: le signalement compte sans lui.",
     },
     "proof": {
         "en": "The proof does not hold, or is too old: the report counts without it.",
-        "fr": "La preuve ne tient pas, ou est trop ancienne : le signalement compte sans elle.",
+        "fr": "La preuve ne tient pas, ou est trop ancienne\u00a0: le signalement compte sans "
+        "elle.",
     },
 }
-
-
-def verdict_says(decision: Decision) -> Says:
-    """Whether this report counts, and why not."""
-    words = _REASONS.get(decision.reason) or _VERDICTS[decision.verdict]
-    return {lang: words[lang] for lang in LANGS}
 
 
 def says(
@@ -109,45 +105,55 @@ def says(
     state: ComponentState | None,
 ) -> Says:
     """The whole answer in words: the verdict, the others, and what we make of it."""
-    first = verdict_says(decision)
+    first = _REASONS.get(decision.reason) or _VERDICTS[decision.verdict]
     told = {}
     for lang in LANGS:
-        parts = [first[lang], _others(component, others, window_s, lang)]
+        text = f"{first[lang]} {_others(component, others, window_s, lang)}"
         if state is not None:
-            share = percent(state.probability, lang)
-            parts.append(_STATES[state.suspicion][lang].format(share=share))
-        told[str(lang)] = " ".join(parts)
+            text = f"{text} {_state(state.suspicion, state.probability, lang)}"
+        told[str(lang)] = text
     return told
+
+
+@lru_cache(maxsize=256)
+def _state(suspicion: Suspicion, probability: float, lang: Lang) -> str:
+    return _STATES[suspicion][lang].format(share=percent(probability, lang))
 
 
 def _others(component: str, others: tuple[int, int], window_s: float, lang: Lang) -> str:
     against, works = others
-    name, span = _named(component, window_s, lang)
-    if lang == "en":
-        if not against and not works:
-            return f"{name}: nobody else has reported anything in the last {span}."
-        return (
-            f"{name}, others in the last {span}: {number(against, lang)} say that it does not "
-            f"work, {number(works, lang)} that it works."
-        )
+    begin = _named(component, window_s, lang, some=bool(against or works))
     if not against and not works:
-        return f"{name} : personne d’autre n’a rien signalé depuis {span}."
+        return begin
+    if lang == "en":
+        return (
+            f"{begin}{number(against, lang)} say that it does not work, {number(works, lang)} "
+            "that it works."
+        )
     return (
-        f"{name}, les autres depuis {span} : {number(against, lang)} pour dire que cela ne "
-        f"fonctionne pas, {number(works, lang)} pour dire que cela fonctionne."
+        f"{begin}{number(against, lang)} pour dire que cela ne fonctionne pas, "
+        f"{number(works, lang)} pour dire que cela fonctionne."
     )
 
 
 @lru_cache(maxsize=1000)
-def _named(component: str, window_s: float, lang: Lang) -> tuple[str, str]:
-    return component_name(component, lang), duration(window_s, lang)
+def _named(component: str, window_s: float, lang: Lang, *, some: bool) -> str:
+    """How the sentence about others begins; the whole of it where nobody else has spoken."""
+    name, span = component_name(component, lang), duration(window_s, lang)
+    if lang == "en":
+        if some:
+            return f"{name}, others in the last {span}: "
+        return f"{name}: nobody else has reported anything in the last {span}."
+    if some:
+        return f"{name}, les autres depuis {span}\u00a0: "
+    return f"{name}\u00a0: personne d’autre n’a rien signalé depuis {span}."
 
 
 def unknown_provider(known: list[str]) -> BadReport:
     names = ", ".join(sorted(known)[:20]) or "-"
     words = {
         "en": f"This provider is not watched here. Those that are: {names}.",
-        "fr": f"Ce fournisseur n’est pas suivi ici. Ceux qui le sont : {names}.",
+        "fr": f"Ce fournisseur n’est pas suivi ici. Ceux qui le sont\u00a0: {names}.",
     }
     return BadReport(404, "unknown_provider", words, "provider")
 
@@ -156,7 +162,7 @@ def not_kept() -> BadReport:
     words = {
         "en": "Your report could not be kept, because this service cannot write to its disk. "
         "Nothing was counted; send it again in a minute.",
-        "fr": "Votre signalement n’a pas pu être gardé : ce service ne peut pas écrire sur son "
-        "disque. Rien n’a été compté ; renvoyez-le dans une minute.",
+        "fr": "Votre signalement n’a pas pu être gardé\u00a0: ce service ne peut pas écrire sur "
+        "son disque. Rien n’a été compté\u00a0; renvoyez-le dans une minute.",
     }
     return BadReport(503, "not_kept", words)

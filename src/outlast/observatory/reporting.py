@@ -222,7 +222,7 @@ class Reporting:
         name = f"{report.component}/{report.model}" if report.model else report.component
         # No two at one moment: a restart must find out which was said last.
         self._said_at = max(now, self._said_at + MOMENT_S)
-        own = f"{reporter}/{name}/{report.region}/{self._said_at}"
+        ident = report.id or _short(f"{reporter}/{name}/{report.region}/{self._said_at}")
         observation = Observation(
             at=self._said_at,
             source="report",
@@ -231,7 +231,7 @@ class Reporting:
             scope=Scope.NONE if report.works else Scope.PROVIDER,
             weight=float(base * self.scale),
             evidence="with a receipt" if seen else "",
-            id=f"report/{report.id or _short(own)}",
+            id=f"report/{ident}",
             region=report.region,
             network=network,
             reporter=reporter,

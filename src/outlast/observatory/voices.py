@@ -36,6 +36,7 @@ class Voices:
         self._for = Tally()
         self._minute: dict[int, float] = {}
         """New voices that say "not working", by minute, before caps."""
+        self._minute_now = 0
         self.forgotten = 0
         """Voices that had no room."""
 
@@ -70,8 +71,10 @@ class Voices:
                 break
             self._voices.popitem(last=False)
             self._remove(oldest)
-        for minute in [one for one in self._minute if now - one * 60 > WINDOW_S + 120]:
-            del self._minute[minute]
+        if (minute_now := int(now // 60)) != self._minute_now:
+            self._minute_now = minute_now
+            for minute in [one for one in self._minute if now - one * 60 > WINDOW_S + 120]:
+                del self._minute[minute]
 
     def weight(self) -> float:
         """What "not working" weighs after caps, less what "working" does; never below 0."""

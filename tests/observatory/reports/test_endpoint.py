@@ -176,7 +176,7 @@ async def test_the_answer_says_what_is_known_in_both_languages() -> None:
         )
         assert told["incident"]["id"] == "inc_1"
         assert told["incident"]["title"] == {"en": "Errors", "fr": "Erreurs"}
-        assert told["message"].startswith("Merci : votre signalement compte.")
+        assert told["message"].startswith("Merci\u00a0: votre signalement compte.")
         assert "Une panne est soupçonnée, non confirmée (probabilité 87\u00a0%)." in told["message"]
         assert "An outage is suspected, not confirmed (probability 87%)." in told["says"]["en"]
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from ipaddress import ip_address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from outlast.observatory.networks import (
+    PROXIES_MAX,
     ROWS_MAX,
     UNKNOWN,
     Groups,
+    Proxies,
     client_address,
     groups_of,
     network_label,
@@ -33,6 +35,19 @@ this is no line
 1.2.3.4,2001:db8::1,1
 5.0.0.0,5.0.0.255,99999999999
 """
+FORWARDED = [
+    "",
+    "198.51.100.9",
+    " 198.51.100.9 ",
+    "10.0.0.5",
+    "nonsense",
+    "[2001:db8::1]:80",
+    "198.51.100.9, 10.0.0.2",
+    "a, 10.0.0.2",
+    "203.0.113.5,198.51.100.9",
+    ",",
+    " ",
+]
 TRUSTED = read_networks(["127.0.0.0/8", "10.0.0.0/8", "fd00::/8"])
 
 
@@ -96,12 +111,38 @@ def test_any_text_is_read_or_refused_and_never_raises(text: str) -> None:
 def test_the_client_is_the_rightmost_hop_that_nobody_vouches_for(
     peer: str, forwarded: str, client: str | None
 ) -> None:
-    found = client_address(peer, forwarded, TRUSTED)
-    assert found == (ip_address(client) if client else None)
+    expected = ip_address(client) if client else None
+    assert client_address(peer, forwarded, TRUSTED) == expected
+    proxies = Proxies(TRUSTED)
+    assert [proxies.client(peer, forwarded) for _ in range(2)] == [expected] * 2
 
 
 def test_without_trusted_proxies_no_header_is_believed() -> None:
     assert client_address("127.0.0.1", "198.51.100.9", ()) == ip_address("127.0.0.1")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["10.0.0.1", "10.0.0.2", "::ffff:10.0.0.3", "198.51.100.1", "", "x"]),
+            st.sampled_from(FORWARDED),
+        ),
+        max_size=20,
+    )
+)
+def test_who_remembers_proxies_believes_them_as_who_does_not(asked: list[tuple[str, str]]) -> None:
+    proxies = Proxies(TRUSTED)
+    for peer, forwarded in asked:
+        assert proxies.client(peer, forwarded) == client_address(peer, forwarded, TRUSTED)
+    assert set(proxies._known) <= {peer for peer, _ in asked if "10.0" in peer}
+
+
+def test_so_many_proxies_are_remembered_and_no_more() -> None:
+    proxies = Proxies(TRUSTED)
+    for number in range(PROXIES_MAX + 10):
+        proxies.client(f"10.0.{number // 256}.{number % 256}", "198.51.100.9")
+    assert len(proxies._known) <= PROXIES_MAX
 
 
 def test_a_very_long_header_is_read_from_its_end() -> None:

@@ -20,6 +20,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from outlast.gateway.joining import Joined
 from outlast.gateway.pump import CLIENT_WRITE_S
 from outlast.gateway.relay import heads
 from outlast.gateway.relay.request import Door, Request
@@ -133,6 +134,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._joined = Joined(transport, self.loop)
         if len(self.connections) > self.max_connections:
             self._refuse(503, "Too many connections at once. Try again shortly.")
             return
@@ -329,7 +331,7 @@ class Connection(HttpToolsProtocol):
         self.url = url
         for name, value in headers:
             super().on_header(name, value)
-        cast("dict[str, Any]", self.scope)["outlast.close"] = self.transport.close
+        cast("dict[str, Any]", self.scope)["outlast.close"] = self._joined.close
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -359,9 +361,11 @@ class Connection(HttpToolsProtocol):
         if isinstance(waiting, Request):
             waiting.begin()
         else:
+            waiting.transport = self._joined
             super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
+        self._joined.flush()
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -417,6 +421,7 @@ class Connection(HttpToolsProtocol):
             f"content-type: text/plain; charset=utf-8\r\n{again}"
             f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
+        self._joined.flush()
         self.transport.write(heads.status_line(status) + head.encode() + body)
         self.transport.close()
 
