@@ -34,7 +34,8 @@ candidates = ["here/failing"]
 
 
 def config_of(vendor_url: str, workers: int = WORKERS, more: str = MORE) -> str:
-    return configuration(vendor_url, extra=f"workers = {workers}") + more
+    words = configuration(vendor_url, extra=f"workers = {workers}") + more
+    return words.replace("drain_s = 5", "drain_s = 60")  # long enough for a machine that is busy
 
 
 class House:
@@ -90,9 +91,9 @@ class House:
                 found[words[-2]] = pid
         return found
 
-    def kill(self, name: str) -> int:
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
         pid = self.pids()[name]
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
         return pid
 
     async def back(self, name: str, dead: int) -> None:

@@ -136,11 +136,12 @@ async def test_the_embedded_model_is_one_process_for_all_workers(
 
         await until(ready, 120)
         body = {**BODY, "model": "claude-local", "max_tokens": 5}
-        for streamed in (True, False):
-            asked = (house.message(body={**body, "stream": streamed}) for _ in range(4))
-            for reply in await asyncio.gather(*asked):
-                assert reply.status == 200, reply.body
-                assert reply.headers["outlast-served-by"].startswith("local")
+        for streamed in (True, False) * 4:
+            reply = await house.message(body={**body, "stream": streamed})
+            assert reply.status == 200, reply.body
+            own = {"x-api-key": house.service.key}
+            receipt = await house.ask("GET", reply.headers["outlast-receipt"], None, own)
+            assert receipt.json()["served_by"].startswith("local")
         engines = {name: children_of(pid) for name, pid in house.pids().items()}
         assert [name for name, found in engines.items() if found] == ["observer"]
         assert len(engines["observer"]) == 1

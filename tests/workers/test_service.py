@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -230,9 +231,12 @@ async def test_what_a_killed_worker_had_under_way_is_given_back(place: Place) ->
     assert (await house.message(key)).status == 200
 
 
-async def test_without_the_observer_requests_are_answered_and_pages_say_so(place: Place) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "told to end"])
+async def test_without_the_observer_requests_are_answered_and_pages_say_so(
+    place: Place, number: signal.Signals
+) -> None:
     house = place.house
-    dead = house.kill("observer")
+    dead = house.kill("observer", number)
     replies = await asyncio.gather(*(house.message() for _ in range(MANY)))
     assert statuses(replies) == {200: MANY}
     page = await house.ask("GET", "/status")

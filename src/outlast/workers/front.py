@@ -220,6 +220,8 @@ class FrontOfMany:
                 if event.key:
                     gone.discard(event.key)
                     bus.publish(topic, event.value, key=event.key)
+                    if topic == STATUS:  # a model that answered anywhere has a name everywhere
+                        self._intake.learn([event.key])
                     continue
                 for key in gone:  # it was forgotten while we did not hear
                     bus.publish(topic, None, key=key)

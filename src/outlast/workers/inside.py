@@ -26,6 +26,8 @@ CLIENT = "outlast-inside-client"
 """Its address and port."""
 SCHEME = "outlast-inside-scheme"
 
+PASS_SILENCE_S = 60.0
+"""How long an answer that is passed on may be silent; the event stream speaks every 15 s."""
 ASK_S = 2.0
 """How long one process waits for another where somebody waits for both."""
 AWAY = (aiohttp.ClientError, OSError, TimeoutError)
@@ -33,6 +35,14 @@ AWAY = (aiohttp.ClientError, OSError, TimeoutError)
 
 class Away(Exception):
     """Another process of this service does not answer."""
+
+
+def end(response: aiohttp.ClientResponse) -> None:
+    """An unfinished answer costs the connection, a finished one gives it back."""
+    if response.content.at_eof():
+        response.release()
+    else:
+        response.close()
 
 
 class Neighbour:
@@ -51,13 +61,15 @@ class Neighbour:
         headers: Mapping[str, str] | list[tuple[str, str]] | None = None,
         body: Any = None,
         limit_s: float | None = ASK_S,
+        silence_s: float | None = None,
     ) -> aiohttp.ClientResponse:
-        """Send one request and return when the head of its answer is here; the caller closes it.
+        """Send one request and return when the head of its answer is here; the caller ends it.
 
-        `limit_s`: for all of it; None: without end. Raises Away where it cannot be sent.
+        `limit_s`: for all of it, `silence_s`: between two reads; None: without end. Raises Away
+        where it cannot be sent.
         """
         url = URL.build(scheme="http", host="inside", path=path)
-        timeout = aiohttp.ClientTimeout(total=limit_s, connect=ASK_S)
+        timeout = aiohttp.ClientTimeout(total=limit_s, connect=ASK_S, sock_read=silence_s)
         try:
             return await self._client().request(
                 method, url, headers=headers, data=body, timeout=timeout, allow_redirects=False
@@ -74,11 +86,7 @@ class Neighbour:
         try:
             yield response
         finally:
-            # An unfinished answer costs the connection, a finished one gives it back.
-            if response.content.at_eof():
-                response.release()
-            else:
-                response.close()
+            end(response)
 
     async def fetch(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
         """Return status and body of a GET. Raises Away."""

@@ -114,6 +114,8 @@ class Observer:
         self._standings = standings
         self._workers = workers
         self.counted = Counted(workers)
+        self.stopping = asyncio.Event()
+        """Set when we are told to end: nobody is kept who only listens."""
         self._inside = Starlette(
             routes=[
                 Route("/tell", self._tell, methods=["POST"]),
@@ -194,10 +196,12 @@ class Observer:
             yield b"".join(_line(Event(key, value)) for key, value in subscription.state.items())
             yield _line(Event())
             waiting = asyncio.ensure_future(anext(subscription))
+            stopping = asyncio.ensure_future(self.stopping.wait())
+            both = asyncio.FIRST_COMPLETED
             try:
-                while True:
-                    done, _ = await asyncio.wait({waiting}, timeout=BEAT_S)
-                    if not done:
+                while not self.stopping.is_set():
+                    await asyncio.wait({waiting, stopping}, timeout=BEAT_S, return_when=both)
+                    if not waiting.done():
                         yield _line(Event())
                         continue
                     message = waiting.result()
@@ -208,6 +212,7 @@ class Observer:
                         yield _line(Event(message.key, message.value))
             finally:
                 waiting.cancel()
+                stopping.cancel()
 
     async def _model(self, request: Request) -> Response:
         prepared = Prepared(

@@ -14,7 +14,17 @@ import msgspec
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from outlast.workers.inside import AWAY, CLIENT, PREFIX, SCHEME, TARGET, Away, Neighbour
+from outlast.workers.inside import (
+    AWAY,
+    CLIENT,
+    PASS_SILENCE_S,
+    PREFIX,
+    SCHEME,
+    TARGET,
+    Away,
+    Neighbour,
+    end,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -101,6 +111,7 @@ class Passing:
             headers=headers,
             body=asking.body() if with_body else None,
             limit_s=None,
+            silence_s=PASS_SILENCE_S,
         )
         try:
             told = [
@@ -122,7 +133,7 @@ class Passing:
             if close is not None:
                 close()
         finally:
-            response.close()
+            end(response)
 
 
 class _Asking:

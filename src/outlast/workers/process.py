@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -126,13 +126,31 @@ async def _observe(begin: Begin, part: PartOfMany, line: Line) -> None:
         observer = Observer(service, part.standings, part.workers)
         config = _inside_config(observer, begin)
         config.timeout_graceful_shutdown = math.ceil(begin.settings.server.drain_s)
-        server = Server(config, lambda: line.say(Ready(service.first_key or "")))
+
+        def ready() -> None:
+            line.say(Ready(service.first_key or ""))
+
+        server = _Observing(config, ready, observer)
         working = asyncio.create_task(observer.run())
         try:
             await _serve(server, service, line, None, progress)
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+
+
+class _Observing(Server):
+    """The observer's server: at its end, those who only listen are let go."""
+
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], None], observer: Observer
+    ) -> None:
+        super().__init__(config, on_started)
+        self._observer = observer
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._observer.stopping.set()
+        await super().shutdown(sockets)
 
 
 async def _serve(
