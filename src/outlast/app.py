@@ -143,6 +143,8 @@ class Service:
         )
         self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
         self.observing = _observing(self)
+        if self.observing is not None:
+            self.gateway.on_well = self.observing.well
         self.api = Api(self.gateway, self.roster, self.receipts, self, self.clock)
         self.asgi = Starlette(
             routes=[*self.api.routes(), *(self.observing.routes() if self.observing else [])],

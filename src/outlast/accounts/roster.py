@@ -83,6 +83,8 @@ class Roster:
         self._clock = clock or SystemClock()
         self._entropy = entropy
         self._by_hash: dict[str, Key] = {}
+        self.generation = 0
+        """Another number whenever a secret may mean another key than before."""
         self._version = -1
         self._source = "nowhere"
         self._error = ""
@@ -215,6 +217,7 @@ class Roster:
     async def _learn(self, record: KeyRecord) -> None:
         """Hold a change at once, whatever becomes of the database, then look at the whole."""
         self._by_hash[record.hash] = record.key
+        self.generation += 1
         await self.refresh()
 
     def _refreshed(self, task: asyncio.Task[bool]) -> None:
@@ -240,6 +243,7 @@ class Roster:
 
     def _take(self, records: Sequence[KeyRecord], version: int, source: str) -> None:
         self._by_hash = {record.hash: record.key for record in records}
+        self.generation += 1
         self._version = version
         self._source = source
 

@@ -99,7 +99,7 @@ class Breaker:
     ) -> None:
         """Take in how an attempt ended."""
         if outcome is Outcome.OK:
-            self._succeed(now)
+            self.succeed(now)
         elif outcome not in _SPEAKING:
             self._probing_since = None
         elif outcome is Outcome.AUTH:
@@ -133,7 +133,8 @@ class Breaker:
         self._probing_since = None
         self._window.clear()
 
-    def _succeed(self, now: float) -> None:
+    def succeed(self, now: float) -> None:
+        """Take in that an attempt went well."""
         if self._opened:
             if now < self.open_until:
                 return  # a late success of a request sent before the ejection proves nothing

@@ -15,9 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from outlast.gateway.asked import Plan, Prepared
-from outlast.gateway.events import Observe
 from outlast.gateway.histories import untouched
-from outlast.gateway.record import observation_of
 from outlast.nouns import (
     Attempt,
     Degraded,
@@ -78,9 +76,9 @@ class Case(msgspec.Struct, frozen=True):
     """Of all who may answer: while nothing speaks against them, the first is asked."""
 
 
-def recorded(
+def receipt_of(
     case: Case, ident: str, at: float, took_s: float, found: Found, theirs: str
-) -> tuple[Observe, Receipt]:
+) -> Receipt:
     """Return what is written down of a plain answer: asked `at` (wall clock), here after `took_s`;
     `theirs`: the upstream's own request id.
     """
@@ -96,7 +94,7 @@ def recorded(
         tokens=found[1],
         request_id=theirs,
     )
-    receipt = Receipt(
+    return Receipt(
         id=ident,
         key_id=asked.key_id,
         surface=asked.path,
@@ -111,7 +109,6 @@ def recorded(
         degraded=case.how,
         attempts=(attempt,),
     )
-    return Observe(candidate, observation_of(attempt, candidate, took_s)), receipt
 
 
 # -- answers -----------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from outlast.gateway.state import GatewayState
 from outlast.gateway.surfaces import COUNT_TOKENS, SURFACES, Surface
 from outlast.gateway.transcript import Transcript
 from outlast.gateway.transport import Transport
-from outlast.nouns import Allow, Format, Kind, Receipt
+from outlast.nouns import Allow, Candidate, Format, Kind, Observation, Outcome, Receipt
 from outlast.wire.canon import BadRequest
 from outlast.wire.codec import ApiError
 from outlast.wire.estimate import estimate_request
@@ -48,6 +48,10 @@ BODY_READ_S = 120.0
 
 class Roster(Protocol):
     """Who may ask."""
+
+    @property
+    def generation(self) -> int:
+        """Another number whenever a secret may mean another key than before."""
 
     def authenticate(self, secret: str) -> Key | None: ...
     async def authenticate_fresh(self, secret: str) -> Key | None: ...
@@ -84,9 +88,11 @@ class Gateway:
         self._transport = transport
         self._local = local
         self._clock = clock
-        self._record = record
+        self.record = record
         self._publish = publish
-        self._chatty = state.settings.server.log_level == "debug"
+        self.on_well: Callable[[Candidate, float, float], None] = self._publish_well
+        """Told who went well, when it ended and how long it took, in the place of an Observe."""
+        self.chatty = state.settings.server.log_level == "debug"
         self.signatures = SignatureFile(state.settings.data_path / "signatures")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -290,6 +296,16 @@ class Gateway:
         self.learn(observed)
         self._publish(observed)
 
+    def well(self, candidate: Candidate, at: float, took_s: float, now: float) -> None:
+        """As `observe` of an attempt that went well, but for metrics (Metrics.plain)."""
+        self.state.well(candidate, now)
+        self.on_well(candidate, at, took_s)
+
+    def _publish_well(self, candidate: Candidate, at: float, took_s: float) -> None:
+        name = candidate.name
+        observation = Observation(at, "attempt", name, Outcome.OK, latency_s=took_s)
+        self._publish(Observe(candidate, observation))
+
     def learn(self, observed: Observe) -> None:
         """Let breakers, connectivity and metrics know how an attempt ended."""
         self.state.observe(observed, self._clock.monotonic())
@@ -300,11 +316,11 @@ class Gateway:
 
     def settle(self, receipt: Receipt) -> None:
         """Put an exchange on record: journal, metrics, log."""
-        self._record(receipt)
+        self.record(receipt)
         self.metrics.settle(receipt)
         # What went as it should is in its receipt; only what did not is worth a line to everybody.
         smooth = receipt.outcome == "ok" and len(receipt.attempts) == 1
-        if smooth and not self._chatty:
+        if smooth and not self.chatty:
             return
         tell = _log.debug if smooth else _log.info
         tell(

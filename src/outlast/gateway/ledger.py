@@ -8,6 +8,7 @@ wait.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -57,7 +58,7 @@ class Ledger(Drained):
         self._clock = clock or SystemClock()
         self._retention_s = retention_days * DAY_S
         self._recent_limit = recent_limit
-        self._recent: dict[str, Receipt] = {}
+        self._recent: OrderedDict[str, Receipt] = OrderedDict()
         self._encoder = msgspec.msgpack.Encoder()
         work = Work(
             name="ledger",
@@ -154,4 +155,4 @@ class Ledger(Drained):
         self._recent.pop(receipt.id, None)
         self._recent[receipt.id] = receipt
         if len(self._recent) > self._recent_limit:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)

@@ -20,7 +20,7 @@ from prometheus_client.core import (
 
 from outlast.gateway.events import Observe
 from outlast.gateway.state import GatewayState
-from outlast.nouns import Receipt
+from outlast.nouns import Candidate, Degraded, Outcome, Receipt, Tokens
 
 MAX_MODELS = 200
 """Model names come from outside: beyond this many they count as `other`."""
@@ -60,6 +60,12 @@ class Spread:
         counts[bisect_left(_SECONDS, value)] += 1
         self._sums[label] += value
 
+    def pour(self, label: str, counts: list[int], total: float) -> None:
+        """Add what was counted elsewhere, in the same sizes."""
+        known = self._counts.get(label, [0] * len(counts))
+        self._counts[label] = [one + other for one, other in zip(known, counts, strict=True)]
+        self._sums[label] += total
+
     def family(self) -> Metric:
         found = HistogramMetricFamily(self.name, self._words, labels=[self._label])
         for label, counts in list(self._counts.items()):
@@ -69,10 +75,46 @@ class Spread:
         return found
 
 
+class Plain:
+    """Answers of one kind that went well, summed where they arise until somebody reads them."""
+
+    __slots__ = ("_labels", "_metrics", "buckets", "count", "input", "output", "sum_s")
+
+    def __init__(self, metrics: Metrics, surface: str, upstream: str, model: str, how: str) -> None:
+        self._metrics = metrics
+        self._labels = (surface, upstream, model, how)
+        self._clear()
+
+    def _clear(self) -> None:
+        self.count = self.input = self.output = 0
+        self.sum_s = 0.0
+        self.buckets = [0] * (len(_SECONDS) + 1)
+
+    def add(self, took_s: float, tokens: Tokens) -> None:
+        self.count += 1
+        self.sum_s += took_s
+        self.input += tokens.input
+        self.output += tokens.output
+        self.buckets[bisect_left(_SECONDS, took_s)] += 1
+
+    def pour(self) -> None:
+        """Bring the sums to the metrics."""
+        if not self.count:
+            return
+        metrics, (surface, upstream, model, how) = self._metrics, self._labels
+        metrics.exchanges.counts[surface, Outcome.OK.value, how] += self.count
+        metrics.attempts.counts[upstream, model, Outcome.OK.value] += self.count
+        metrics.tokens.counts[upstream, "input"] += self.input
+        metrics.tokens.counts[upstream, "output"] += self.output
+        metrics.duration.pour(surface, self.buckets, self.sum_s)
+        self._clear()
+
+
 class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._models: set[str] = set()
+        self._plain: dict[Labels, Plain] = {}
         self.exchanges = Tally(
             "outlast_exchanges",
             "Client requests, by how they ended.",
@@ -116,8 +158,15 @@ class Metrics:
             registry=self.registry,
         )
 
+    def plain(self, surface: str, candidate: Candidate, how: Degraded) -> Plain:
+        """Return where answers of this kind are summed; they count as `observe` and `settle` do."""
+        labels = (surface, candidate.upstream, self._model(candidate.model), how.value)
+        return self._plain.setdefault(labels, Plain(self, *labels))
+
     def collect(self) -> Iterator[Metric]:
         """What was counted here, for the registry."""
+        for plain in self._plain.values():
+            plain.pour()
         for one in (self.exchanges, self.attempts, self.duration, self.first_token, self.tokens):
             yield one.family()
         words = "Requests being answered."

@@ -176,19 +176,34 @@ class GatewayState:
         """Take in how an attempt ended."""
         candidate, observation = observed.candidate, observed.observation
         verdict = observed.verdict
+        if verdict is None:
+            self.well(candidate, now)
+            return
         upstream = self.settings.upstreams.get(candidate.upstream)
         if upstream is None:
             return  # it was removed from the settings meanwhile
-        if verdict is None or observation.outcome not in _SILENT_OF_NETWORK:
-            network = verdict.network if verdict is not None else "carried"
-            remote = is_remote(upstream)
+        if observation.outcome not in _SILENT_OF_NETWORK:
+            network, remote = verdict.network, is_remote(upstream)
             if self.connectivity.observe(candidate.provider, network, remote=remote, now=now):
                 for breaker in self._breakers.values():
                     breaker.forgive()
             if remote and network != "carried" and self.connectivity.offline(now):
                 return  # our own network: nobody is marked down for it
-        retry_after_s = verdict.retry_after_s if verdict is not None else None
-        self.breaker(candidate).observe(observation.outcome, observation.scope, now, retry_after_s)
+        self.breaker(candidate).observe(
+            observation.outcome, observation.scope, now, verdict.retry_after_s
+        )
+
+    def well(self, candidate: Candidate, now: float) -> None:
+        """Take in that an attempt went well."""
+        upstream = self.settings.upstreams.get(candidate.upstream)
+        if upstream is None:
+            return  # it was removed from the settings meanwhile
+        if not self.connectivity.calm:
+            remote = is_remote(upstream)
+            self.connectivity.observe(candidate.provider, "carried", remote=remote, now=now)
+        few = len(self._breakers) <= MAX_TRACKED // 2
+        breaker = self._breakers.get(candidate.name) if few else None
+        (breaker or self.breaker(candidate)).succeed(now)
 
     def heed(self, state: ComponentState, now: float) -> None:
         """Take in what Status says of a component; what comes back gets its traffic slowly."""
@@ -214,7 +229,9 @@ class GatewayState:
 
     def load(self, key: Key) -> InFlight:
         """How many requests of this key are under way."""
-        load = _kept(self._loads, key.id, lambda: self._in_flight(key.id, key.concurrent))
+        load = self._loads.get(key.id) if len(self._loads) <= MAX_TRACKED // 2 else None
+        if load is None:
+            load = _kept(self._loads, key.id, lambda: self._in_flight(key.id, key.concurrent))
         load.limit = key.concurrent
         return load
 

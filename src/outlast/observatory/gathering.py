@@ -45,6 +45,17 @@ class Gathering:
         summed.latency_s = max(summed.latency_s, observation.latency_s)
         return out
 
+    def well(self, component: str, upstream: str, at: float, latency_s: float) -> list[Observation]:
+        """As `add` of an attempt that went well; mostly nothing is made for it."""
+        summed = self._sums.get((component, upstream, Outcome.OK))
+        if summed is None or int(at) > self._second:
+            name, ok = component, Outcome.OK
+            one = Observation(at, "attempt", name, ok, latency_s=latency_s, upstream=upstream)
+            return self.add(one)
+        summed.weight += 1.0
+        summed.latency_s = max(summed.latency_s, latency_s)
+        return []
+
     def flush(self, now: float) -> list[Observation]:
         """Return the sums of seconds that are over."""
         second = int(now)

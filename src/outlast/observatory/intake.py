@@ -55,6 +55,11 @@ class Intake:
             if surface == Surface.API.value and model:
                 self._take(provider, model)
 
+    def well(self, candidate: Candidate) -> tuple[str, str] | None:
+        """Return the component and the upstream that a success of this candidate is evidence of;
+        None: `from_attempt` knows."""
+        return self._well.get((candidate.upstream, candidate.provider, candidate.model))
+
     def from_attempt(
         self, observation: Observation, candidate: Candidate, *, offline: bool = False
     ) -> Observation | None:
@@ -65,7 +70,7 @@ class Intake:
         if outcome in NOTHING:
             return None
         if outcome is Outcome.OK and observation.scope is Scope.NONE:
-            known = self._well.get((candidate.upstream, candidate.provider, candidate.model))
+            known = self.well(candidate)
             if known is not None:
                 return msgspec.structs.replace(observation, component=known[0], upstream=known[1])
         upstream = provider_name(candidate.upstream)

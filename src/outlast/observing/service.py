@@ -157,6 +157,17 @@ class Observing:
         self.watcher.told(observations)
         self.board.proven.update(proven)
 
+    def well(self, candidate: Candidate, at: float, took_s: float) -> None:
+        """As `attempt`, of one that went well, ended then and took so long."""
+        known = self._intake.well(candidate)
+        if known is None:
+            observation = Observation(at, "attempt", candidate.name, Outcome.OK, latency_s=took_s)
+            self.attempt(Observe(candidate, observation))
+            return
+        self.board.proven[candidate.upstream] = at
+        for one in self._gathering.well(*known, at, took_s):
+            self.history.append(one)
+
     def retain(self, settings: Settings) -> None:
         """Take new settings, as far as they can be changed while running."""
         self.settings = settings

@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from outlast.store.segment import HEADER_BYTES, RECORD_LIMIT_BYTES, DamagedSegment, Segment
+from outlast.store.segment import (
+    FRAME_BYTES,
+    HEADER_BYTES,
+    RECORD_LIMIT_BYTES,
+    DamagedSegment,
+    Segment,
+)
 from outlast.store.slots import Slot, claim_free, claim_orphans
 
 if TYPE_CHECKING:
@@ -209,7 +215,7 @@ class Journal:
 
     def _append_to_disk(self, record: bytes) -> Position | None:
         active = self._segments[-1] if self._segments else None
-        if active is None or not active.fits(len(record)):
+        if active is None or active.end + len(record) + FRAME_BYTES > active.size:
             active = self._roll()
         if active is None:
             return None

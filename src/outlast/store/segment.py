@@ -27,6 +27,7 @@ _DRAINED = struct.Struct("<QQ")
 _DRAINED_AT = 16
 _CRC = struct.Struct("<I")
 _FRAME = struct.Struct("<II")
+FRAME_BYTES = _FRAME.size
 
 
 class DamagedSegment(Exception):
@@ -90,19 +91,18 @@ class Segment:
         self.end = self.drained = HEADER_BYTES
         self.pending = 0
 
-    def fits(self, record_bytes: int) -> bool:
-        return self.end + _FRAME.size + record_bytes <= self.size
-
     def append(self, record: bytes) -> int:
         """Write one record with one call and return where it ends. Raises OSError.
 
         After an error the place is written again by the next append.
         """
-        crc = crc32(record, _seed(self.number, self.end))
-        _write(self._fd, _FRAME.pack(len(record), crc) + record, self.end)
-        self.end += _FRAME.size + len(record)
+        end, size = self.end, len(record)
+        frame = _FRAME.pack(size, crc32(record, _seed(self.number, end))) + record
+        if os.pwrite(self._fd, frame, end) < len(frame):
+            _write(self._fd, frame, end)
+        self.end = end = end + _FRAME.size + size
         self.pending += 1
-        return self.end
+        return end
 
     def read(self, limit: int) -> tuple[list[bytes], int]:
         """Up to `limit` records from `drained` on, and where the last of them ends.

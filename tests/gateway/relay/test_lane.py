@@ -195,20 +195,17 @@ def whole(form: Format) -> bytes:
 
 async def test_what_is_known_ends_with_the_key_and_with_the_settings(tmp_path: Path) -> None:
     both = await plainly(tmp_path)
-    for change in (
-        lambda side: setattr(side.keys, "key", msgspec.structs.replace(KEY, models=("none",))),
-        lambda side: setattr(side.keys, "key", None),
-        lambda side: setattr(side.keys, "key", KEY),
-        lambda side: (
-            side.state.reconfigure(settings_of(tmp_path, max_concurrency=1)),
-            side.relay.reconfigure(side.state.settings),
-        ),
+    other = msgspec.structs.replace(KEY, models=("none",))
+    for change, value in (
+        ("exchange_key", other),
+        ("exchange_key", None),
+        ("exchange_key", KEY),
+        ("reconfigure", settings_of(tmp_path, max_concurrency=1)),
     ):
-        for side in both.sides:
-            change(side)
+        both.do(change, value)
         both.do("connect")
         both.do("ask", asks())
-        assert not took(both) or both.sides[0].keys.key is KEY
+        assert not took(both)
         for name in both.asked():
             both.do("answer", name, whole(Format.OPENAI_CHAT))
 

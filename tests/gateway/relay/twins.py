@@ -38,6 +38,7 @@ class Keys:
 
     def __init__(self, key: Key) -> None:
         self.key: Key | None = key
+        self.generation = 0
 
     def authenticate(self, secret: str) -> Key | None:
         return self.key if secret == "s" else None
@@ -102,6 +103,14 @@ class Side:
         self.connection.connection_made(self.socket)
         self.upstreams: dict[str, tuple[Connection, Socket]] = {}
         self.took_express = 0
+
+    def exchange_key(self, key: Key | None) -> None:
+        self.keys.key = key
+        self.keys.generation += 1
+
+    def reconfigure(self, settings: Settings) -> None:
+        self.state.reconfigure(settings)
+        self.relay.reconfigure(settings)
 
     def connect(self) -> None:
         """Have an idle connection to each upstream."""

@@ -83,6 +83,9 @@ class Door:
     def body_limit_bytes(self) -> int:
         return BODY_LIMIT_BYTES
 
+    def at_once(self, request: Request, body: bytes) -> bool:
+        return False
+
     def welcome(self, request: Request) -> None:
         self.begun.append(request)
         request.proceed(KEY)

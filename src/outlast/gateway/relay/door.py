@@ -41,7 +41,10 @@ class Entrance:
         self._clock = clock
         self._alarms: Alarms | None = None
         relay = calling.relay
-        self._lane = Lane(gateway, relay, clock, self._run) if relay is not None else None
+        # Who wants to read of each request in the log has them all go the long way, which says it.
+        self._lane: Lane | None = None
+        if relay is not None and not gateway.chatty:
+            self._lane = Lane(gateway, roster, relay, clock, self._run)
 
     @property
     def body_read_s(self) -> float:
@@ -76,9 +79,13 @@ class Entrance:
             return
         request.proceed(key)
 
+    def at_once(self, request: Request, body: bytes) -> bool:
+        """Whether a request whose head came before is plain, and under way."""
+        return self._lane is not None and self._lane.take(request, body)
+
     def serve(self, request: Request, key: Key, body: bytes) -> None:
         try:
-            if self._lane is None or not self._lane.take(request, key, body):
+            if not self.at_once(request, body):
                 self._serve(request, key, body)
         except Refused as refused:
             self._refuse(request, refused)

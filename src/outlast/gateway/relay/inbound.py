@@ -191,6 +191,11 @@ class Connection(HttpToolsProtocol):
         self.cycle, self._missing = cast("RequestResponseCycle", request), missing
         self._idle_due = 0.0
         request.again(size)
+        if not missing and self.door.at_once(request, data[start:]):
+            request.more_body = False
+            self.answering = request
+            self.tasks.add(cast("Any", request))
+            return True
         request.begin()
         if start < len(data):
             request.take(data[start:])

@@ -19,8 +19,9 @@ from outlast.gateway import express, verdicts
 from outlast.gateway.asked import Asked, Plan
 from outlast.gateway.events import BytesReceived, Event, HeadReceived
 from outlast.gateway.exchange import Exchange
-from outlast.gateway.http import Gateway, new_id, notice_of
+from outlast.gateway.http import Gateway, Roster, new_id, notice_of
 from outlast.gateway.limits import InFlight
+from outlast.gateway.metrics import Plain as Sums
 from outlast.gateway.record import degraded_of, served
 from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import Call, Listener, Origin
@@ -47,9 +48,12 @@ class Way(msgspec.Struct):
     """What a head and a model's name mean, as long as settings and key are these."""
 
     settings: Settings
+    generation: int
+    """Of the keys."""
     key: Key
     case: express.Case | None = None
     """None: such requests are never plain."""
+    sums: Sums | None = None
     origin: Origin | None = None
     head: bytes = b""
     """Of the call, up to its body's length."""
@@ -81,6 +85,7 @@ class Plain(Call):
         load: InFlight,
         question: bytes,
         body: bytes,
+        since: float,
     ) -> None:
         """`question`: the client's body; `body`: the upstream's."""
         assert way.origin is not None
@@ -94,7 +99,7 @@ class Plain(Call):
         self.question = question
         self.ident = new_id()
         self.at = lane.clock.wall()
-        self.since = lane.clock.monotonic()
+        self.since = since
         self.heard: list[Event] = []
 
     # -- the upstream --------------------------------------------------------------------------
@@ -173,10 +178,13 @@ class Plain(Call):
 class Lane:
     """Takes requests that are plain. One for all connections."""
 
-    def __init__(self, gateway: Gateway, relay: Relay, clock: Clock, make_run: MakeRun) -> None:
+    def __init__(
+        self, gateway: Gateway, roster: Roster, relay: Relay, clock: Clock, make_run: MakeRun
+    ) -> None:
         self.relay = relay
         self.clock = clock
         self._gateway = gateway
+        self._roster = roster
         self._make_run = make_run
 
     def learn(
@@ -188,7 +196,7 @@ class Lane:
             return
         if len(ways) >= WAYS_MAX:
             ways.clear()
-        way = ways[asked.model] = Way(state.settings, key)
+        way = ways[asked.model] = Way(state.settings, self._roster.generation, key)
         first, surface = plan.candidates[0], request.surface
         upstream = state.settings.upstreams[first.upstream]
         usual = notice_of(request.headers, b"", key.notice or route.notice)
@@ -210,35 +218,36 @@ class Lane:
             how=degraded_of(plan, first),
             names=tuple(candidate.name for candidate in plan.candidates),
         )
+        way.sums = gateway.metrics.plain(asked.path, first, way.case.how)
 
-    def take(self, request: Request, key: Key, body: bytes) -> bool:
+    def take(self, request: Request, body: bytes) -> bool:
         """Begin to answer a plain request. False: it is not plain, and nothing was done."""
         ways, state = request.ways, self._gateway.state
-        if not ways or request.clogged:
+        if not ways or request.clogged or len(body) > state.settings.server.body_limit_bytes:
             return False
         try:
             head = read_head(body)
         except BadRequest:
             return False
         way = ways.get(head.model)
-        if way is None or way.settings is not state.settings or way.key is not key:
+        if way is None or way.case is None or head.stream or way.settings is not state.settings:
             return False
-        case = way.case
-        if case is None or head.stream or not state.smooth(case.names):
+        asked, candidate = way.case.plan.asked, way.case.prepared.candidate
+        if way.generation != self._roster.generation or not state.smooth(way.case.names):
             return False
-        asked, model = case.plan.asked, case.prepared.candidate.model
         if not express.passes(asked.format, body):
             return False
-        sent = body if model == asked.model else splice(body, head, model)
-        load, now = state.load(key), self.clock.monotonic()
+        same = candidate.model == asked.model
+        sent = body if same else splice(body, head, candidate.model)
+        load, now = state.load(way.key), self.clock.monotonic()
         if not load.enter():
             return False
-        if state.admit(key, now) > 0:
+        if way.key.requests_per_minute is not None and state.admit(way.key, now) > 0:
             load.leave()
             return False
         self._gateway.metrics.under_way += 1
         state.budget.deposit(now)
-        plain = request.running = Plain(self, request, way, load, body, sent)
+        plain = request.running = Plain(self, request, way, load, body, sent, now)
         self.relay.dispatch(plain)
         return True
 
@@ -265,19 +274,22 @@ class Lane:
         self._gateway.metrics.under_way -= 1
 
     def _answer(self, plain: Plain, pairs: heads.Pairs, body: bytes, found: express.Found) -> None:
-        way, gateway = plain.way, self._gateway
-        case, took_s = way.case, self.clock.monotonic() - plain.since
+        way, gateway, now = plain.way, self._gateway, self.clock.monotonic()
+        case, sums, took_s = way.case, way.sums, now - plain.since
         assert case is not None
+        assert sums is not None
         passed = {line: value for name, value in pairs if (line := passed_line(name))}
         theirs = passed.get(b"request-id: ") or passed.get(b"x-request-id: ", b"")
-        observed, receipt = express.recorded(
+        receipt = express.receipt_of(
             case, plain.ident, plain.at, took_s, found, theirs.decode("latin-1")
         )
-        gateway.observe(observed)
-        gateway.settle(receipt)
-        if way.said[0] != receipt.attempts[0].model:
-            model = receipt.attempts[0].model
-            way.said = (model, heads.lines(served(case.prepared, model, case.how)).encode())
+        model = receipt.attempts[0].model
+        if way.said[0] != model:
+            who = heads.lines(served(case.prepared, model, case.how))
+            way.said = (model, who.encode("latin-1", "replace"))
+        gateway.well(case.prepared.candidate, receipt.ended_at, took_s, now)
+        gateway.record(receipt)
+        sums.add(took_s, found[1])
         lines = b"".join([b"%b%b\r\n" % pair for pair in passed.items()])
         ident = plain.ident.encode()
         plain.request.whole(

@@ -35,6 +35,9 @@ class Door(Protocol):
     @property
     def body_read_s(self) -> float: ...
     def body_limit_bytes(self) -> int: ...
+    def at_once(self, request: Request, body: bytes) -> bool:
+        """A request is here whose head came before: whether it is being answered already."""
+
     def welcome(self, request: Request) -> None:
         """A head is here: call `request.proceed` with the key, now or later, or reply."""
 
@@ -130,6 +133,7 @@ class Request:
         self.response_complete = self._too_large = self._begun = False
         self._key = None
         self._declared, self._size = size, 0
+        self.clogged = self._connection.flow.write_paused
 
     def begin(self) -> None:
         """It is this request's turn."""
