@@ -14,7 +14,7 @@ import msgspec
 
 from outlast.accounts.roster import Roster
 from outlast.store.database import Database
-from tests.endtoend.launcher import READY_S, Launched, configuration, launched
+from tests.endtoend.launcher import READY_S, Launched, configuration, environment, launched
 from tests.raw import Reply, ask
 from tests.store.databases import sqlite_url
 
@@ -128,10 +128,10 @@ async def until(true: Callable[[], Awaitable[bool]], within_s: float = READY_S) 
 
 
 @contextmanager
-def house(folder: Path, words: str, key: str = "") -> Iterator[House]:
+def house(folder: Path, words: str, **environ: str) -> Iterator[House]:
     config = folder / "outlast.toml"
     config.write_text(words, "utf-8")
-    with launched(folder / "data", config, key=key) as service:
+    with launched(folder / "data", config, environ=environment(**environ)) as service:
         try:
             yield House(service, folder / "data", config)
         finally:
@@ -141,9 +141,9 @@ def house(folder: Path, words: str, key: str = "") -> Iterator[House]:
 
 
 @asynccontextmanager
-async def house_of(folder: Path, words: str) -> AsyncIterator[House]:
+async def house_of(folder: Path, words: str, **environ: str) -> AsyncIterator[House]:
     """As `house`, while the loop goes on: a vendor may live in it."""
-    opened = house(folder, words)
+    opened = house(folder, words, **environ)
     found = await asyncio.to_thread(opened.__enter__)
     try:
         yield found

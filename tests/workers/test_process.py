@@ -18,6 +18,7 @@ from outlast.simulator import Script, Vendor
 from tests.endtoend.launcher import run_to_its_end
 from tests.local.test_model import FOUND
 from tests.raw import Reply, hang_up, read_reply
+from tests.store.databases import postgresql_url
 from tests.workers.company import (
     BODY,
     MESSAGES,
@@ -118,6 +119,40 @@ async def test_a_data_folder_that_cannot_be_is_said_once(tmp_path: Path, vendor:
     assert ended.returncode == 1
     assert ended.stderr.count("--data-dir") == 1
     assert "Traceback" not in ended.stderr
+
+
+async def shared_alike(house: House) -> None:
+    """Ask much on many connections, and the same of whoever gets it."""
+    own = {"x-api-key": house.service.key}
+    replies = await asyncio.gather(*(house.message() for _ in range(24)))
+    assert {reply.status for reply in replies} == {200}
+    for reply in replies:
+
+        async def found(path: str = reply.headers["outlast-receipt"]) -> bool:
+            seen = (await house.ask("GET", path, None, own)).status
+            assert seen != 404
+            return seen == 200
+
+        await until(found)
+    dead = house.kill("observer")
+    await house.back("observer", dead)
+    assert (await house.ask("GET", "/status")).status == 200
+
+
+@pytest.mark.postgresql
+async def test_on_postgresql_workers_share_as_well_and_the_observer_leads_again_at_once(
+    tmp_path: Path, vendor: Vendor
+) -> None:
+    with postgresql_url() as url:
+        async with house_of(tmp_path, config_of(vendor.url), OUTLAST_STORE_URL=url) as house:
+            await shared_alike(house)
+            assert "watch_follows" not in house.service.said
+
+
+async def test_over_the_older_way_workers_share_as_well(tmp_path: Path, vendor: Vendor) -> None:
+    words = config_of(vendor.url).replace("[server]", '[server]\ntransport = "aiohttp"', 1)
+    async with house_of(tmp_path, words) as house:
+        await shared_alike(house)
 
 
 @pytest.mark.model
