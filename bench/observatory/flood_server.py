@@ -20,6 +20,7 @@ import msgspec
 import uvicorn
 import uvloop
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -29,7 +30,7 @@ from outlast.gateway.server import protocol_class
 from outlast.observatory.board import Board
 from outlast.observatory.history import History
 from outlast.observatory.report_files import DAY_S, DailySecrets, recall
-from outlast.observatory.report_http import PATH, Options, ReportEndpoint, keeper
+from outlast.observatory.report_http import Ahead, Options, ReportEndpoint, keeper
 from outlast.observatory.reporting import Reporting
 from outlast.observatory.watch import LOOK_EVERY_S, Watch
 from outlast.store.database import Database
@@ -57,7 +58,8 @@ def application(
         told = {"voices": len(reporting), "scale": reporting.scale, "drain": history.state}
         return Response(msgspec.json.encode(told), media_type="application/json")
 
-    return Starlette(routes=[Route(PATH, endpoint), Route("/state", state)]), endpoint
+    routes, ahead = [Route("/state", state)], [Middleware(Ahead, endpoint=endpoint)]
+    return Starlette(routes=routes, middleware=ahead), endpoint
 
 
 class Server(uvicorn.Server):

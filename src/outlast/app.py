@@ -148,6 +148,7 @@ class Service:
         self.api = Api(self.gateway, self.roster, self.receipts, self, self.clock)
         self.asgi = Starlette(
             routes=[*self.api.routes(), *(self.observing.routes() if self.observing else [])],
+            middleware=self.observing.ahead() if self.observing else [],
             exception_handlers={404: not_found, 405: wrong_method},
         )
         # A redirect loses a request's body, or its tool's patience: another path is another path.

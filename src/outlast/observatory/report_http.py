@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 import structlog
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from outlast.clock import Clock
 from outlast.nouns import ComponentState, Incident, Observation
@@ -283,6 +283,19 @@ class ReportEndpoint:
                 "reports through it count as one network. Put the proxy's network into "
                 "observatory.trusted_proxies"
             )
+
+
+class Ahead:
+    """Middleware: reports go to their endpoint before any other path is looked at, for in a flood
+    nearly all that comes are reports."""
+
+    def __init__(self, app: ASGIApp, endpoint: ASGIApp) -> None:
+        self._app = app
+        self._endpoint = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        reports = scope["type"] == "http" and scope["path"] == PATH
+        await (self._endpoint if reports else self._app)(scope, receive, send)
 
 
 _HTML = (b"content-type", b"text/html; charset=utf-8")

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 import structlog
-from starlette.routing import BaseRoute, Route
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from outlast.bus.base import Bus
@@ -41,8 +42,7 @@ from outlast.observatory.probe_targets import targets_of, watched
 from outlast.observatory.prober import Prober
 from outlast.observatory.probing import Pace
 from outlast.observatory.report_files import DailySecrets, read_table, recall
-from outlast.observatory.report_http import PATH as REPORTS
-from outlast.observatory.report_http import Options, ReportEndpoint, keeper
+from outlast.observatory.report_http import Ahead, Options, ReportEndpoint, keeper
 from outlast.observatory.reporting import Reporting
 from outlast.observatory.watch import Watch
 from outlast.observatory.watcher import Watcher, Wishes
@@ -131,7 +131,6 @@ class Observing:
     def routes(self) -> list[BaseRoute]:
         found: list[BaseRoute] = [
             *self._api.routes(),
-            Route(REPORTS, _Reports(self), methods=["POST", "OPTIONS", "GET"]),
             *self._subscriptions.routes(),
             *self.operating.routes(),
             *self._pages.routes(),
@@ -140,6 +139,10 @@ class Observing:
             door = Door(self._secrets, knowing(self.targets))
             found += PeerApi(door, keeper(self.history), self.clock).routes()
         return found
+
+    def ahead(self) -> list[Middleware]:
+        """What stands before all routes."""
+        return [Middleware(Ahead, endpoint=_Reports(self))]
 
     def attempt(self, observed: Observe) -> None:
         """An attempt of the gateway ended. Quick, and never raises."""
