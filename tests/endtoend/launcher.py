@@ -59,6 +59,10 @@ class Launched:
         """Wait for the end; returns the exit code."""
         return self.process.wait(END_S)
 
+    def drained(self) -> None:
+        """Wait until all that it said is read: its pipe is closed after that, and not meanwhile."""
+        self._reader.join(END_S)
+
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -118,8 +122,8 @@ def launched(
         cwd=config.parent,
     )
     with process:
+        service = Launched(process, port, key)
         try:
-            service = Launched(process, port, key)
             service.wait_for(f"on http://127.0.0.1:{port}")
             if not key:
                 line = service.wait_for("Your API key")
@@ -129,6 +133,7 @@ def launched(
             yield service
         finally:
             process.kill()
+            service.drained()
 
 
 def run_to_its_end(

@@ -13,7 +13,6 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from outlast.config import ServerSettings
 from outlast.nouns import Incident, Stage
 from outlast.observatory.case_changes import Changes
 from outlast.observing import Observing
@@ -80,30 +79,24 @@ class Page(HTMLParser):
         return next(v for pairs in self.forms.values() for n, v in pairs if n == name)
 
 
-class Operator:
+class Browser:
     """Somebody with the token, and a browser."""
 
-    def __init__(self, reader: Reader, lang: str = "en") -> None:
-        self.reader = reader
+    def __init__(self, url: str, lang: str = "en") -> None:
+        self.at = url
         self.lang = lang
         self.session = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
 
-    @property
-    def observing(self) -> Observing:
-        found = self.reader.running.service.observing
-        assert found is not None
-        return found
-
     async def get(self, path: str, **headers: str) -> Page:
         mark = "&" if "?" in path else "?"
-        url = f"{self.reader.running.url}{path}{mark}lang={self.lang}"
+        url = f"{self.at}{path}{mark}lang={self.lang}"
         async with self.session.get(url, headers=headers) as answer:
             return Page(answer.status, await answer.text(), answer.headers, str(answer.url))
 
     async def post(
         self, path: str, fields: list[tuple[str, str]] | bytes, headers: JSON | None = None
     ) -> Page:
-        url = f"{self.reader.running.url}{path}?lang={self.lang}"
+        url = f"{self.at}{path}?lang={self.lang}"
         data: Any = fields if isinstance(fields, bytes) else aiohttp.FormData(fields)
         async with self.session.post(url, data=data, headers=headers) as answer:
             return Page(answer.status, await answer.text(), answer.headers, str(answer.url))
@@ -119,10 +112,9 @@ class Operator:
             kept += [(name, one) for one in values]
         return await self.post(path, kept, headers)
 
-    async def sign_in(self, name: str = "Ada", token: str | None = None) -> Page:
+    async def enter(self, name: str, token: str) -> Page:
         page = await self.get("/operator")
-        given = self.reader.token if token is None else token
-        return await self.send(page, "/operator/sign-in", name=name, token=given)
+        return await self.send(page, "/operator/sign-in", name=name, token=token)
 
     async def publish(self, path: str, **typed: Any) -> Page:
         """Type, look at the preview, and publish."""
@@ -130,17 +122,32 @@ class Operator:
         assert page.status == 200, page.words
         return await self.send(page, path, step="publish")
 
+
+class Operator(Browser):
+    """A browser of somebody who can also look into the service."""
+
+    def __init__(self, reader: Reader, lang: str = "en") -> None:
+        super().__init__(reader.running.url, lang)
+        self.reader = reader
+
+    @property
+    def observing(self) -> Observing:
+        found = self.reader.running.service.observing
+        assert found is not None
+        return found
+
+    async def sign_in(self, name: str = "Ada", token: str | None = None) -> Page:
+        return await self.enter(name, self.reader.token if token is None else token)
+
     async def audit(self) -> list[JSON]:
         return await self.observing.watcher.audit(50)
 
 
 @asynccontextmanager
-async def desk(
-    folder: Path, lang: str = "en", server: ServerSettings | None = None
-) -> AsyncIterator[Operator]:
+async def desk(folder: Path, lang: str = "en", public_url: str = "") -> AsyncIterator[Operator]:
     chosen = house(folder)
-    if server is not None:
-        chosen = msgspec.structs.replace(chosen, server=server)
+    server = msgspec.structs.replace(chosen.server, public_url=public_url)
+    chosen = msgspec.structs.replace(chosen, server=server)
     async with open_house(chosen) as reader:
         await reader.look()
         operator = Operator(reader, lang)

@@ -12,7 +12,6 @@ from starlette.responses import Response
 from yarl import URL
 
 from outlast.clock import ManualClock
-from outlast.config import ServerSettings
 from outlast.observatory.case_changes import Changes
 from outlast.observatory.casebook import Written
 from outlast.observatory.operators import OperatorToken
@@ -168,7 +167,7 @@ async def raw_sign_in(operator: Operator, **headers: str) -> Page:
 async def test_the_cookie_is_out_of_reach_of_scripts_other_sites_and_other_pages(
     tmp_path: Path, public: str, headers: dict[str, str], secure: bool
 ) -> None:
-    async with desk(tmp_path, server=ServerSettings(public_url=public)) as operator:
+    async with desk(tmp_path, public_url=public) as operator:
         page = await raw_sign_in(operator, **headers)
         assert page.status == 303
         cookie = cookies_of(page)[COOKIE]

@@ -57,6 +57,12 @@ async def test_a_template_is_added_below_what_was_typed(tmp_path: Path) -> None:
         assert page.value("text_en").startswith("While it lasts, instead of")
         page = await operator.send(page, path, step="insert", template="none-such")
         assert page.value("text_fr").startswith("Bonjour.")
+        page = await operator.send(page, path, step="preview")
+        assert "Encore ouvert, entre crochets" in page.words
+        assert "[ce que les lecteurs peuvent faire]" in page.words
+        filled = {"text_fr": "Fait, [voir](https://example.org/).", "text_en": ""}
+        page = await operator.send(page, path, step="preview", **filled)
+        assert "Encore ouvert" not in page.words
 
 
 async def test_a_cause_is_confirmed_an_entry_corrected_and_the_incident_called_over(
@@ -387,3 +393,16 @@ async def test_what_was_typed_for_an_incident_that_cannot_be_read_now_is_kept(
         await operator.send(page, path, step="publish")
         (made,) = operator.observing.operating.book.of(incident.id)
         assert made.text == {"en": "All of it."}
+
+
+@pytest.mark.parametrize(("lang", "place"), [("en", "title_en"), ("fr", "title_fr")])
+async def test_a_missing_title_is_said_at_the_operator_s_own_language(
+    tmp_path: Path, lang: str, place: str
+) -> None:
+    async with desk(tmp_path, lang) as operator:
+        await operator.sign_in()
+        path = "/operator/maintenance"
+        page = await operator.send(
+            await operator.get(path), path, step="preview", components="anthropic/api"
+        )
+        assert (page.status, f'href="#f-{place}"' in page.body) == (422, True)

@@ -30,7 +30,7 @@ from outlast.observatory.words import LANGS, Lang
 from outlast.observatory.words import language as accepted
 from outlast.status import operator_forms as forms
 from outlast.status.asking import Problem, body
-from outlast.status.maintenance import BadMaintenance
+from outlast.status.maintenance import BadMaintenance, Fault
 from outlast.status.operator_desk import Desk
 from outlast.status.operator_door import BEFORE, COOKIE, ROOT, Door
 from outlast.status.operator_forms import Refused, Values, Wrong, first
@@ -369,19 +369,20 @@ def _problems(error: Exception, lang: Lang) -> tuple[Wrong, ...] | None:
     if isinstance(error, BadAction | NotKept | Problem):
         return (Wrong(error.words[lang]),)
     if isinstance(error, BadMaintenance):
-        return tuple(_fault(one.field, one.fr if lang == "fr" else one.en) for one in error.faults)
+        return tuple(_fault(one, lang) for one in error.faults)
     if isinstance(error, DatabaseUnavailable | SchemaTooNew):
         return (Wrong(TEXTS[lang]["unreadable"].format(why=str(error))),)
     return None
 
 
-def _fault(field: str, words: str) -> Wrong:
-    """A fault at the form's own field: `title` has two, and the first is shown."""
-    name, _, lang = field.partition(".")
-    place = {"title": f"title_{lang or 'en'}", "text": f"text_{lang or 'en'}"}.get(name, name)
-    known = place.startswith(("title_", "text_")) or place in {"components", "starts_at", "ends_at"}
-    sentence = words[:1].upper() + words[1:]
-    return Wrong(sentence, place if known else "")
+def _fault(fault: Fault, lang: Lang) -> Wrong:
+    """A fault at the form's own field: of `title` and `text` there is one for each language, and
+    the operator's own comes first."""
+    name, _, which = fault.field.partition(".")
+    place = f"{name}_{which or lang}" if name in {"title", "text"} else name
+    known = place != name or place in {"components", "starts_at", "ends_at"}
+    words = fault.fr if lang == "fr" else fault.en
+    return Wrong(words[:1].upper() + words[1:], place if known else "")
 
 
 def _own_path(text: str) -> str:

@@ -6,6 +6,7 @@ end, and then the doing. A task is made anew for each request, in the operator's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -14,6 +15,10 @@ from outlast.observatory.words import LANGS, Lang
 from outlast.status.operator_forms import Field, Values
 from outlast.status.operator_templates import Template
 from outlast.status.operator_texts import TEXTS
+
+LEFT_MAX = 10
+_OPEN = re.compile(r"\[[^\[\]]{3,200}\](?!\()")
+"""Words in brackets that are no link."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -30,6 +35,8 @@ class Piece(msgspec.Struct, frozen=True):
     """What stands around it, in the operator's language."""
     prose: bool = False
     """Whether the text is in the form of prose.py."""
+    left: tuple[str, ...] = ()
+    """What a template or a draft left open in brackets, and still is."""
 
 
 class Task(msgspec.Struct, frozen=True):
@@ -64,11 +71,13 @@ def pieces(
     found = []
     for lang in LANGS:
         spoken = lang if lang in typed or not typed else next(iter(typed))
+        words = text.get(lang) or text.get(spoken, "")
         found.append(
             Piece(
                 lang=lang,
                 spoken=spoken,
-                text=text.get(lang) or text.get(spoken, ""),
+                text=words,
+                left=tuple(_OPEN.findall(words)[:LEFT_MAX]),
                 title=(title or {}).get(lang, ""),
                 by=by,
                 facts=facts,
