@@ -129,7 +129,9 @@ class Reporting:
         for observation in sorted(reports, key=lambda one: one.at):
             if observation.at <= now + SKEW_S:
                 self._accept(observation, observation.reporter, self._advance(observation.at))
-        self._carried_until = self._advance(now) + self.limits.window_s
+        now = self._advance(now)
+        if self._voices:  # any of them may have been carried over from yesterday
+            self._carried_until = now + self.limits.window_s
 
     def others(self, component: str, now: float, reporter: str = "") -> tuple[int, int]:
         """Return how many reporters say that it does not work and that it does, without this one.

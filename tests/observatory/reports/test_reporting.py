@@ -143,10 +143,18 @@ def test_yesterdays_labels_are_wanted_only_while_somebody_stands_under_them() ->
 
 
 def test_after_a_start_yesterdays_labels_are_wanted_for_a_window() -> None:
+    said: list[Observation] = []
+    keep(Reporting(), says("ann"), NOON - 10, said)
+    reporting = Reporting()
+    reporting.restore(said, NOON)
+    assert reporting.carries(NOON - 60)
+    reporting.decide(says("ben"), NOON + 901)
+    assert not reporting.carries(NOON - 60)
+
+
+def test_after_a_start_with_nobody_s_voice_yesterdays_labels_are_not_wanted() -> None:
     reporting = Reporting()
     reporting.restore([], NOON)
-    assert reporting.carries(NOON - 60)
-    reporting.decide(says("ann"), NOON + 901)
     assert not reporting.carries(NOON - 60)
 
 
