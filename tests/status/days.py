@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,11 +21,14 @@ from outlast.observatory.board import Board, FeedState
 from outlast.observatory.claims import Claim, Kind
 from outlast.observatory.rehearsal import open_rehearsal
 from outlast.observatory.replaying import play
-from outlast.observatory.watch import Watch
+from outlast.observatory.watch import Said, Watch
+from outlast.status.stage import Stage as Played
 from outlast.status.view import Around, Fallback, Frame, Snapshot, date_of, snapshot
 
 NOON = 1_772_452_800.0
 """2 March 2026, 12:00 UTC."""
+MOMENTS = ("11:30", "11:45", "12:30", "13:40", "15:30", "15:55", "17:00")
+"""At which somebody looks: a quiet hour, and the day as it went on."""
 
 
 def show(board: Board, at: float) -> Snapshot:
@@ -36,7 +41,7 @@ def show(board: Board, at: float) -> Snapshot:
             forecasts=board.forecasts,
             claims=board.claims,
             crowds=board.crowds,
-            feeds={"page": FeedState("anthropic", "page", at)},
+            feeds=board.feeds or {"page": FeedState("anthropic", "page", at)},
             looked_days=dict.fromkeys(board.states, days),
             fallbacks=(
                 Fallback("openai", "openai", False, True, at - 30),
@@ -49,25 +54,34 @@ def show(board: Board, at: float) -> Snapshot:
 
 @lru_cache(maxsize=1)
 def second_of_march() -> dict[str, Snapshot]:
-    """What may be shown at 11:30, 12:30 and 17:00 UTC."""
-    rehearsal = open_rehearsal(Path("2026-03-02"))
-    watch, board = Watch(), Board()
+    """What may be shown at each of MOMENTS."""
+    rehearsal, watch = open_rehearsal(Path("2026-03-02")), Watch()
     rehearsal.prepare(watch)
     found: dict[str, Snapshot] = {}
-    wanted = {NOON - 1800: "11:30", NOON + 1800: "12:30", NOON + 5 * 3600: "17:00"}
-    for at, said in play(rehearsal.steps, watch, until_at=NOON + 5 * 3600):
-        board.looked(at)
-        board.set_states(said.states)
-        board.set_incidents(said.incidents)
-        board.set_claims(said.claims)
-        board.forecasts.update(said.forecasts)
-        board.extents.update(said.extents)
-        board.crowds = said.crowds or board.crowds
-        for due, name in list(wanted.items()):
-            if at >= due:
-                found[name] = show(board, at)
-                del wanted[due]
+    waiting = [(clock(name), name) for name in MOMENTS]
+
+    async def nothing(_: float) -> None:
+        return None
+
+    def stopping() -> Iterator[tuple[float, Said]]:
+        for at, said in play(rehearsal.steps, watch, until_at=waiting[-1][0] + 60):
+            while waiting and at > waiting[0][0]:
+                due, name = waiting.pop(0)
+                found[name] = show(stage.board, due)
+            if not waiting:
+                return
+            yield at, said
+
+    stage = Played(watch, stopping(), 60.0, rehearsal.title, pause=nothing, monotonic=lambda: 0.0)
+    with asyncio.Runner() as runner:
+        runner.run(stage.run())
     return found
+
+
+def clock(name: str) -> float:
+    """`12:30` of that day."""
+    hours, minutes = name.split(":")
+    return NOON + (int(hours) - 12) * 3600 + int(minutes) * 60
 
 
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}\u202e&lt;"

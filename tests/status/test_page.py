@@ -106,7 +106,7 @@ def test_at_half_past_twelve_it_says_what_is_known_and_how() -> None:
     assert "requests failed in the last 5 minutes" in said
     assert "people report problems" in said
     assert "The vendor and the evidence disagree" in said
-    assert "Unknown. Nobody has stated one" in said
+    assert "Unknown. Anthropic has named none" in said
     assert "Not enough history" in said
     assert "Reports by region" in said
     assert "openai" in said

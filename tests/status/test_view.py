@@ -107,13 +107,24 @@ def test_uptime_never_rounds_an_outage_away() -> None:
 
 
 def test_of_today_only_what_has_passed_was_watched() -> None:
-    at = TODAY + 2 * 3600
-    began = incident(TODAY + 3600, None)
-    around = Around(looked_days={API: frozenset({date_of(TODAY)})})
+    at = TODAY + 6 * 3600
+    began = incident(TODAY + 3 * 3600, None)
+    around = Around(looked_days={API: frozenset({date_of(TODAY - DAY_S), date_of(TODAY)})})
     shown = snapshot([seen()], [began], around, Frame(at=at, now=at))
-    assert shown.providers[0].rows[0].uptime == 0.5
+    assert shown.providers[0].rows[0].uptime == 0.9
     midnight = snapshot([seen()], [], around, Frame(at=TODAY, now=TODAY))
-    assert midnight.providers[0].rows[0].uptime is None
+    assert midnight.providers[0].rows[0].uptime == 1.0
+
+
+def test_of_less_than_a_day_no_share_is_told() -> None:
+    at = TODAY + 12 * 3600
+    around = Around(looked_days={API: frozenset({date_of(TODAY)})})
+    shown = snapshot([seen()], [incident(TODAY + 3600, None)], around, Frame(at=at, now=at))
+    (row,) = shown.providers[0].rows
+    assert row.uptime is None
+    assert row.days[-1].down_s == 11 * 3600
+    assert uptime(row, TEXTS["en"], "en") == "watched for less than a day so far"
+    assert uptime(row, TEXTS["fr"], "fr") == "observé depuis moins d'un jour"
 
 
 def test_one_day_is_one_day_in_both_languages() -> None:

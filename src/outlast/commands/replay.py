@@ -145,7 +145,7 @@ def _serve(rehearsal: Rehearsal, until: str | None, speed: float, port: int) -> 
     found = moments(rehearsal, watch)
     if until_at is not None:
         found = takewhile(lambda pair: pair[0] <= until_at, found)
-    stage = Stage(watch, found, speed)
+    stage = Stage(watch, found, speed, rehearsal.title)
     try:
         asyncio.run(_serving(stage, rehearsal.title, speed, port))
     except KeyboardInterrupt:

@@ -21,6 +21,11 @@ from outlast.observatory.words import (
     surface_name,
 )
 
+TRIED: dict[str, dict[str, str]] = {
+    "traffic": {"en": "requests", "fr": "requêtes"},
+    "probe": {"en": "probes", "fr": "sondes"},
+}
+"""What shares of failures are of."""
 SEEN = frozenset({"traffic", "probe", "elsewhere"})
 
 
@@ -34,6 +39,8 @@ class SurfaceExtent(msgspec.Struct, frozen=True):
     """Estimate, low and high end of the 95 % interval; None: no requests of ours went there."""
     models_failing: tuple[str, ...] = ()
     models_fine: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
+    """What the share is of: traffic, probe, or both."""
 
 
 class Extent(msgspec.Struct, frozen=True):
@@ -80,9 +87,9 @@ def _surface(
     fine = tuple(sorted(m for m, s in models.items() if m not in failing and _looked_at(s)))
     if state is None or not (_looked_at(state) or state.suspicion is not Suspicion.NONE):
         return SurfaceExtent(name, False, None, None, failing, fine)
-    tried = sum(one.total for one in state.evidence if one.kind in {"traffic", "probe"})
+    tried = tuple(one.kind for one in state.evidence if one.kind in TRIED and one.total)
     share = state.error_share if tried else None
-    return SurfaceExtent(name, True, state.status, share, failing, fine)
+    return SurfaceExtent(name, True, state.status, share, failing, fine, tried)
 
 
 def _looked_at(state: ComponentState) -> bool:
@@ -105,7 +112,7 @@ def _says(surfaces: Iterable[SurfaceExtent], regions: Mapping[str, int]) -> dict
             words = f"{surface_name(one.surface, lang)}{colon}{status_name(one.status, lang)}"
             if one.error_share is not None:
                 p, low, high = (percent(x, lang) for x in one.error_share)
-                failing = "of our requests fail" if lang == "en" else "de nos requêtes échouent"
+                failing = _failing(one.tried, lang)
                 between = "between" if lang == "en" else "entre"
                 join = "and" if lang == "en" else "et"
                 words += f" ({p} {failing}, {between} {low} {join} {high})"
@@ -126,6 +133,13 @@ def _says(surfaces: Iterable[SurfaceExtent], regions: Mapping[str, int]) -> dict
             sentences.append(f"{label}{colon}{listed(shown, lang)}")
         out[lang] = " ".join(f"{s[:1].upper()}{s[1:]}." for s in sentences)
     return out
+
+
+def _failing(tried: Iterable[str], lang: str) -> str:
+    kinds = [TRIED[kind][lang] for kind in TRIED if kind in tried] or [TRIED["traffic"][lang]]
+    if lang == "en":
+        return f"of our {' and '.join(kinds)} fail"
+    return f"de nos {' et '.join(kinds)} échouent"
 
 
 def _models(one: SurfaceExtent, lang: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from outlast.nouns import ComponentState, Incident, Stage, Status, Suspicion
 from outlast.observatory.incident_texts import names
@@ -13,13 +13,14 @@ Text = dict[str, str]
 
 def headline(incidents: Sequence[Incident], states: Iterable[ComponentState]) -> Text:
     """Return what to say of everything at once. `incidents`: those that are not over."""
+    known = {state.component: state for state in states}
     live = [one for one in incidents if one.stage is not Stage.RESOLVED and not one.retracted]
-    sure = [one for one in live if one.suspicion is Suspicion.O_DOWN]
     failing = [one for one in live if one.stage is not Stage.MONITORING]
-    if any(one in failing for one in sure):
-        return _one([one for one in sure if one in failing], confirmed=True)
+    sure = [one for one in failing if is_sure(one, known)]
+    if sure:
+        return _one(sure, known, confirmed=True)
     if failing:
-        return _one(failing, confirmed=False)
+        return _one(failing, known, confirmed=False)
     if live:
         who = _providers(live)
         return {
@@ -27,13 +28,12 @@ def headline(incidents: Sequence[Incident], states: Iterable[ComponentState]) ->
             "fr": f"{who['fr']}\u00a0: à nouveau en marche. Nous observons 15 minutes avant de "
             "dire que c'est fini.",
         }
-    states = list(states)
-    if not any(map(looked_at, states)):
+    if not any(map(looked_at, known.values())):
         return {
             "en": "Nothing has been looked at yet, so nothing can be said.",
             "fr": "Rien n'a encore été observé\u00a0: on ne peut donc rien dire.",
         }
-    at_work = [s for s in states if s.status is Status.MAINTENANCE]
+    at_work = [s for s in known.values() if s.status is Status.MAINTENANCE]
     if at_work:
         found = {lang: names([s.component for s in at_work], lang) for lang in LANGS}
         return {
@@ -49,14 +49,40 @@ def looked_at(state: ComponentState) -> bool:
     return any(one.total > 0 or one.fired for one in state.evidence)
 
 
-def _one(incidents: Sequence[Incident], *, confirmed: bool) -> Text:
+def failing_since(incident: Incident) -> float:
+    """When it began, or came back last."""
+    back = [one.at for one in incident.updates if one.kind == "relapsed"]
+    return back[-1] if back and incident.relapses else incident.started_at
+
+
+def is_sure(incident: Incident, known: Mapping[str, ComponentState]) -> bool:
+    """Whether it may be called confirmed now. What was confirmed, ended and came back has to be
+    confirmed anew."""
+    if incident.suspicion is not Suspicion.O_DOWN or not incident.relapses:
+        return incident.suspicion is Suspicion.O_DOWN
+    now = [known[name].suspicion for name in incident.components if name in known]
+    return Suspicion.O_DOWN in now or not now
+
+
+def is_bad(incident: Incident, known: Mapping[str, ComponentState]) -> bool:
+    """Whether any of it is a major outage now; if nothing is known of now, whether it ever was."""
+    now = [known[name].status for name in incident.components if name in known]
+    return Status.MAJOR in (now or incident.components.values())
+
+
+def _one(
+    incidents: Sequence[Incident], known: Mapping[str, ComponentState], *, confirmed: bool
+) -> Text:
     who = _providers(incidents)
-    since = clock_time(min(one.started_at for one in incidents))
-    bad = any(status is Status.MAJOR for one in incidents for status in one.components.values())
+    since = clock_time(min(map(failing_since, incidents)))
+    bad = any(is_bad(one, known) for one in incidents)
+    again = all(one.relapses for one in incidents)
     several = len({one.provider for one in incidents}) > 1
     if confirmed:
         en = "is failing" if bad else "is failing in part"
         fr = "est en panne" if bad else "est en panne partielle"
+        if again:
+            en, fr = en.replace("failing", "failing again"), fr.replace("est ", "est à nouveau ")
         if several:
             en = en.replace("is ", "are ")
             fr = fr.replace("est ", "sont ")
@@ -65,9 +91,11 @@ def _one(incidents: Sequence[Incident], *, confirmed: bool) -> Text:
             "fr": f"{who['fr']} {fr}, depuis {since} environ. C'est confirmé.",
         }
     seems = "semblent" if several else "semble"
+    back = {"en": " again", "fr": " à nouveau"} if again else {"en": "", "fr": ""}
     return {
-        "en": f"{who['en']} may be failing, since about {since}. This is not confirmed yet.",
-        "fr": f"{who['fr']} {seems} en panne, depuis {since} environ. "
+        "en": f"{who['en']} may be failing{back['en']}, since about {since}. "
+        "This is not confirmed yet.",
+        "fr": f"{who['fr']} {seems}{back['fr']} en panne, depuis {since} environ. "
         "Ce n'est pas encore confirmé.",
     }
 

@@ -158,14 +158,13 @@ def impact(statuses: Iterable[Status]) -> Impact:
 
 def title(provider: str, components: Mapping[str, Status]) -> dict[str, str]:
     """Models and regions are named only where their whole surface is not."""
-    shown = [
-        name
-        for name in components
+    shown = {
+        name: status
+        for name, status in components.items()
         if Component.parse(name).whole.name == name
         or Component.parse(name).whole.name not in components
-    ]
-    worst = max(components.values(), key=lambda status: status.rank, default=Status.DEGRADED)
-    return texts.title(provider, shown, worst)
+    }
+    return texts.title(provider, shown)
 
 
 def surface(component: str) -> str:

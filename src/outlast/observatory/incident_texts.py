@@ -6,7 +6,7 @@ crowd, "Anthropic says" is the vendor. Nothing is claimed without its evidence.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from outlast.nouns import ComponentState, Evidence, Status
 from outlast.observatory.extent import SEEN
@@ -48,7 +48,9 @@ def evidence_sentence(one: Evidence, lang: Lang, provider: str = "") -> str:
         case "traffic", "en":
             return f"{failures} of {total} requests failed in the last 5 minutes"
         case "traffic", "fr":
-            return f"{failures} requêtes sur {total} ont échoué ces 5 dernières minutes"
+            failed = "requête" if one.failures == 1 else "requêtes"
+            have = "a" if one.failures == 1 else "ont"
+            return f"{failures} {failed} sur {total} {have} échoué ces 5 dernières minutes"
         case "slow", "en":
             return f"{failures} of {total} answers took more than twice the usual time to begin"
         case "slow", "fr":
@@ -56,11 +58,13 @@ def evidence_sentence(one: Evidence, lang: Lang, provider: str = "") -> str:
         case "probe", "en":
             return f"{failures} of our last {total} probes failed"
         case "probe", "fr":
-            return f"{failures} de nos {total} dernières sondes ont échoué"
+            have = "a" if one.failures == 1 else "ont"
+            return f"{failures} de nos {total} dernières sondes {have} échoué"
         case "elsewhere", "en":
             return f"{failures} of {total} probes from other places failed"
         case "elsewhere", "fr":
-            return f"{failures} sondes sur {total} depuis d'autres lieux ont échoué"
+            probe, have = ("sonde", "a") if one.failures == 1 else ("sondes", "ont")
+            return f"{failures} {probe} sur {total} depuis d'autres lieux {have} échoué"
         case "report", "en":
             return (
                 f"{failures} {'person reports' if one.failures == 1 else 'people report'} problems"
@@ -69,9 +73,11 @@ def evidence_sentence(one: Evidence, lang: Lang, provider: str = "") -> str:
             who = "personne signale" if one.failures == 1 else "personnes signalent"
             return f"{failures} {who} des problèmes"
         case "notice", "en":
-            return f"{provider_name(provider)} says: {quoted(one.detail, lang, 160)}"
+            words = quoted(one.detail, lang, 160)
+            return f"{provider_name(provider)} reports trouble there, and says: {words}"
         case _:
-            return f"{provider_name(provider)} dit\u00a0: {quoted(one.detail, lang, 160)}"
+            words = quoted(one.detail, lang, 160)
+            return f"{provider_name(provider)} y signale des difficultés et dit\u00a0: {words}"
 
 
 def evidence_words(evidence: Iterable[Evidence], lang: Lang, provider: str) -> str:
@@ -90,19 +96,28 @@ def names(components: Iterable[str], lang: Lang) -> str:
     return listed([component_name(name, lang) for name in sorted(components)], lang)
 
 
-def title(provider: str, components: Iterable[str], worst: Status) -> Text:
-    """`Anthropic: partial outage of API, web and login`."""
-    found = list(components)
+def title(provider: str, components: Mapping[str, Status]) -> Text:
+    """`Anthropic: major outage (login and web), also API and mobile app`.
+
+    What is not as bad as the worst is not called so.
+    """
+    worst = max(components.values(), key=lambda status: status.rank, default=Status.DEGRADED)
+    leading = [name for name in sorted(components) if components[name] is worst]
+    others = [name for name in sorted(components) if components[name] is not worst]
     out: Text = {}
     for lang in LANGS:
         prefix = provider_name(provider) + " "
-        parts = [component_name(name, lang).removeprefix(prefix) for name in sorted(found)]
+        parts, more = (
+            listed([component_name(name, lang).removeprefix(prefix) for name in some], lang, 4)
+            for some in (leading, others)
+        )
         what = {
             Status.MAJOR: {"en": "major outage", "fr": "panne majeure"},
             Status.PARTIAL: {"en": "partial outage", "fr": "panne partielle"},
         }.get(worst, {"en": "problems", "fr": "difficultés"})[lang]
         colon = ":" if lang == "en" else "\u00a0:"
-        out[lang] = f"{provider_name(provider)}{colon} {what} ({listed(parts, lang, 4)})"
+        also = f", {'also' if lang == 'en' else 'et aussi'} {more}" if more else ""
+        out[lang] = f"{provider_name(provider)}{colon} {what} ({parts}){also}"
     return out
 
 

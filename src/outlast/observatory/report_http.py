@@ -13,6 +13,7 @@ import math
 import secrets as chance
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Literal, Protocol
+from urllib.parse import urlencode
 
 import msgspec
 import structlog
@@ -110,8 +111,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Whether that exchange ended well; None: there is no such receipt."""
     trusted: tuple[Network, ...] = ()
     after_form: str = "/"
-    """Where a form's sender goes on, with `?reported=VERDICT`; with `render` the page is the
-    answer instead."""
+    """Where a form's sender goes on, with `?reported=VERDICT&about=COMPONENT`; with `render` the
+    page is the answer instead."""
     render: Render | None = None
 
 
@@ -253,7 +254,8 @@ class ReportEndpoint:
             await _send(send, status, self._render(told, asker.lang), headers)
         else:
             join = "&" if "?" in after else "?"
-            place = f"{after}{join}reported={told.verdict}".encode("ascii")
+            about = urlencode({"reported": told.verdict, "about": told.component}, safe="/")
+            place = f"{after}{join}{about}".encode("ascii")
             await _send(send, 303, b"", [*headers, (b"location", place)])
 
     async def _refuse(self, send: Send, bad: BadReport, asker: Asker) -> None:

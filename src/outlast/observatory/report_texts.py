@@ -120,6 +120,11 @@ def _state(suspicion: Suspicion, probability: float, lang: Lang) -> str:
     return _STATES[suspicion][lang].format(share=percent(probability, lang))
 
 
+def state_says(state: ComponentState, lang: Lang) -> str:
+    """What we make of a component."""
+    return _state(state.suspicion, state.probability, lang)
+
+
 def _others(component: str, others: tuple[int, int], window_s: float, lang: Lang) -> str:
     against, works = others
     begin = _named(component, window_s, lang, some=bool(against or works))

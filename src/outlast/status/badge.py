@@ -16,7 +16,7 @@ from outlast.observatory.words import Lang, status_name
 from outlast.status.scope import Scope, rows, shown
 from outlast.status.stamps import clean
 from outlast.status.texts import TEXTS
-from outlast.status.view import Snapshot
+from outlast.status.view import Snapshot, some_failed, tried
 
 MEDIA_TYPE = "image/svg+xml; charset=utf-8"
 _COLOURS = {
@@ -74,6 +74,10 @@ def said(snapshot: Snapshot, scope: Scope, lang: Lang) -> Said:
         return Said(status_name(Status.MAINTENANCE, lang), _COLOURS[Status.MAINTENANCE])
     if not any(map(looked_at, states)):
         return Said(TEXTS[lang]["unseen"], _GREY)
+    if not any(map(tried, states)):
+        return Said(TEXTS[lang]["unseen_vendor"], _GREY)
+    if any(map(some_failed, states)):
+        return Said(TEXTS[lang]["few"], _GREY)
     return Said(status_name(Status.OPERATIONAL, lang), _COLOURS[Status.OPERATIONAL])
 
 

@@ -10,7 +10,8 @@ import msgspec
 
 from outlast.nouns import Component, ComponentState, Incident, Status, Suspicion, Update
 from outlast.observatory.causing import cause_name
-from outlast.observatory.headline import looked_at
+from outlast.observatory.claims import Claim
+from outlast.observatory.headline import failing_since, is_sure, looked_at
 from outlast.observatory.incident_texts import evidence_words
 from outlast.observatory.recovery import Forecast, TooFew
 from outlast.observatory.recovery_words import words as forecast_words
@@ -34,7 +35,7 @@ from outlast.status.view import (
     Snapshot,
     Window,
     date_of,
-    is_suspect,
+    untried,
 )
 
 WIDTH = 360
@@ -49,7 +50,10 @@ COLOURS = {
 }
 _STAGES = {
     "investigating": {"en": "investigating", "fr": "enquête en cours"},
-    "identified": {"en": "identified", "fr": "identifié"},
+    "identified": {
+        "en": "the vendor has found the problem",
+        "fr": "problème identifié par le fournisseur",
+    },
     "monitoring": {"en": "watching the recovery", "fr": "rétablissement sous surveillance"},
     "resolved": {"en": "resolved", "fr": "résolu"},
 }
@@ -111,7 +115,7 @@ def span(seconds: float, lang: Lang) -> str:
 def uptime(row: Row, t: dict[str, str], lang: Lang) -> str:
     """A share that is rounded down, so that a bad minute in a good month still shows."""
     if row.uptime is None:
-        return t["no_uptime"]
+        return t["short_uptime" if row.watched_days else "no_uptime"]
     share = f"{math.floor(row.uptime * 100_000) / 1000:.3f}".rstrip("0").rstrip(".")
     if lang == "fr":
         share = share.replace(".", ",") + "\u00a0"
@@ -147,9 +151,21 @@ def part_name(name: str, lang: Lang) -> str:
     return component.model or surface[:1].upper() + surface[1:]
 
 
-def unseen(state: ComponentState) -> bool:
-    """Whether "operational" would say more than anybody has seen."""
-    return state.status is Status.OPERATIONAL and not is_suspect(state) and not looked_at(state)
+def unseen(state: ComponentState, t: dict[str, str]) -> str:
+    """What to say in the place of "operational" where that would say more than anybody has seen."""
+    if not untried(state):
+        return ""
+    return t["unseen_vendor" if looked_at(state) else "unseen"]
+
+
+def sure(shown: Shown) -> bool:
+    """Whether an incident may be called confirmed now."""
+    return is_sure(shown.incident, {state.component: state for state in shown.states})
+
+
+def sources(claim: Claim) -> str:
+    """Who says it. What was read in a vendor's notice is the vendor's word."""
+    return provider_name(claim.provider) if claim.provider else ", ".join(claim.sources)
 
 
 def surfaces(provider: ProviderView) -> list[str]:
@@ -264,6 +280,9 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "bad_days": bad_days,
     "part_name": part_name,
     "unseen": unseen,
+    "sure": sure,
+    "sources": sources,
+    "failing_since": failing_since,
     "surfaces": surfaces,
     "leading": leading,
     "evidence": evidence,

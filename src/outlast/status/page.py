@@ -15,10 +15,12 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from outlast.observatory.words import Lang
+from outlast.observatory.board import CrowdState
+from outlast.observatory.report_texts import state_says
+from outlast.observatory.words import Lang, component_name, duration, number
 from outlast.status.badge import said
 from outlast.status.filters import FILTERS, in_month, when
-from outlast.status.scope import Scope
+from outlast.status.scope import Scope, rows
 from outlast.status.texts import REPORTED, TEXTS
 from outlast.status.view import Shown, Snapshot, date_of
 
@@ -79,11 +81,13 @@ class Renderer:
         *,
         month: str = "",
         reported: str = "",
+        about: str = "",
         past: Shown | None = None,
         static: bool = False,
     ) -> Page:
         """Return the page at `path` below /status: empty, a provider, `incidents/ID`, `history`.
 
+        `reported`: what became of a report that was just sent, `about` which component;
         `past`: an incident that is no longer in the Snapshot; `static`: for a mirror, where no
         server sends the policy.
         """
@@ -102,7 +106,7 @@ class Renderer:
             rss=f"{ROOT}/feed.rss?lang={lang}",
             json=f"{ROOT}/feed.json?lang={lang}",
         )
-        told = text[REPORTED[reported]] if reported in REPORTED else ""
+        told = reported_words(view, reported, about, lang)
         # The policy of a file cannot name who may frame it: that needs a server.
         policy = self.policy.partition("; frame-ancestors")[0] if static else ""
         body = self._templates.get_template(template).render(
@@ -149,6 +153,22 @@ class Renderer:
             words = said(view, Scope(provider=path), lang).words
             return True, "provider.html", {"provider": provider, "said": words}
         return False, "missing.html", {}
+
+
+def reported_words(view: Snapshot, reported: str, about: str, lang: Lang) -> str:
+    """What somebody who has just reported is told: what became of it, and what others see."""
+    if reported not in REPORTED:
+        return ""
+    text = TEXTS[lang]
+    row = next((row for row in rows(view) if row.state.component == about), None)
+    if row is None:
+        return text[REPORTED[reported]]
+    crowd = row.crowd or CrowdState()
+    name, span = component_name(about, lang), duration(crowd.window_s, lang)
+    counts = {"bad": number(crowd.not_working, lang), "good": number(crowd.working, lang)}
+    words = text["people_of" if crowd.not_working or crowd.working else "nobody_of"]
+    others = words.format(name=name, span=span, **counts)
+    return f"{text[REPORTED[reported]]} {others} {state_says(row.state, lang)}"
 
 
 def incident_link(incident_id: str, lang: Lang) -> str:

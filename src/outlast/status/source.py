@@ -118,6 +118,7 @@ class Source:
                 base_url=frame.base_url,
                 reports=frame.reports,
                 subscriptions=frame.subscriptions,
+                rehearsal=frame.rehearsal,
             ),
         )
 

@@ -7,7 +7,7 @@ stored, and nobody can report.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from time import monotonic
 
 from starlette.applications import Starlette
@@ -66,25 +66,36 @@ async def _no_days(start_at: float, end_at: float) -> list[Rollup]:
 class Stage:
     """Owned by one event loop."""
 
-    def __init__(self, watch: Watch, moments: Iterator[tuple[float, Said]], speed: float) -> None:
+    def __init__(
+        self,
+        watch: Watch,
+        moments: Iterator[tuple[float, Said]],
+        speed: float,
+        title: str,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        monotonic: Callable[[], float] = monotonic,
+    ) -> None:
         """`speed`: seconds of the rehearsal in one of ours."""
         self.board = Board()
         self.clock = StageClock()
         self._watch = watch
         self._moments = moments
         self._speed = min(max(speed, 0.1), SPEED_MAX)
+        self._pause = pause
+        self._monotonic = monotonic
         source = Source(
             self.board,
             _no_days,
             Nothing(),
             self.clock,
-            frame=lambda: Frame(at=0.0, now=0.0, reports=False),
+            frame=lambda: Frame(at=0.0, now=0.0, reports=False, rehearsal=title),
         )
         self.pages = StatusPages(source, self.board, Nothing(), self.clock)
 
     def app(self) -> Starlette:
         routes: list[BaseRoute] = [Route("/", _to_status), *self.pages.routes()]
-        return Starlette(routes=routes)
+        return Starlette(routes=routes, middleware=self.pages.middleware())
 
     async def run(self) -> None:
         """Play at the pace that was asked for, until the end."""
@@ -92,9 +103,9 @@ class Stage:
         first = 0.0
         for at, said in self._moments:
             if began is None:
-                began, first = monotonic(), at
-            ahead_s = (at - first) / self._speed - (monotonic() - began)
-            await asyncio.sleep(max(0.0, ahead_s))
+                began, first = self._monotonic(), at
+            ahead_s = (at - first) / self._speed - (self._monotonic() - began)
+            await self._pause(max(0.0, ahead_s))
             self.clock.at = at
             self._take(said, at)
 

@@ -37,7 +37,8 @@ from outlast.status.scope import (
     windows,
 )
 from outlast.status.stamps import clean, ident, iso, iso_or_none
-from outlast.status.view import Row, Shown, Snapshot, Window, worst
+from outlast.status.texts import TEXTS
+from outlast.status.view import Row, Shown, Snapshot, Window, some_failed, tried, untried, worst
 
 INCIDENTS_LIMIT = 50
 """As Statuspage lists them."""
@@ -54,6 +55,8 @@ _WORDS: dict[str, dict[Lang, str]] = {
     "not sure": {"en": "Suspected, not confirmed.", "fr": "Soupçonné, pas confirmé."},
     "not looked": {"en": "Nobody has looked yet.", "fr": "Personne n'a encore regardé."},
     "post-mortem corrected": {"en": "Corrected: ", "fr": "Corrigé\u00a0: "},
+    "untried": {"en": TEXTS["en"]["unseen_vendor"], "fr": TEXTS["fr"]["unseen_vendor"]},
+    "some failed": {"en": TEXTS["en"]["few"], "fr": TEXTS["fr"]["few"]},
     "upstreams": {"en": "Our own upstreams", "fr": "Nos propres accès"},
     "stale": {
         "en": "Not known: this was last looked at {time}.",
@@ -91,6 +94,10 @@ def paths(snapshot: Snapshot, scope: Scope | None = None) -> list[str]:
 
 def _encoded(page: _Page, parts: Document) -> bytes:
     return msgspec.json.encode({"page": page.page(), **parts})
+
+
+def _is_well(state: ComponentState) -> bool:
+    return tried(state) and not some_failed(state)
 
 
 class _Page:
@@ -131,7 +138,7 @@ class _Page:
             return {"indicator": "minor", "description": said}
         indicator = self._indicator()
         said = clean(headline_of(self.snapshot, self.scope, self.lang), 500)
-        if indicator == "none" and all(looked_at(row.state) for row in self.rows) and self.rows:
+        if indicator == "none" and self.rows and all(_is_well(row.state) for row in self.rows):
             said = ALL_WELL
         return {"indicator": indicator, "description": said}
 
@@ -191,6 +198,10 @@ class _Page:
             said = _WORDS["not sure"][self.lang]
         elif not looked_at(state) and not state.status.rank:
             said = _WORDS["not looked"][self.lang]
+        elif untried(state):
+            said = _WORDS["untried"][self.lang]
+        elif some_failed(state) or ((row := self.states.get(state.component)) and row.few):
+            said = _WORDS["some failed"][self.lang]
         one = self._component(
             ident("component", state.component),
             clean(component_name(state.component, self.lang), 200),

@@ -21,6 +21,9 @@ _EN = {
         "Something of our own does not work at the moment; what you read is the last that we know."
     ),
     "not_yet": "Nothing has been looked at yet.",
+    "rehearsal": (
+        "A rehearsal: “{title}” is played here, faster than it was. None of it is happening now."
+    ),
     "now": "Now",
     "incidents": "Current incidents",
     "no_incidents": "No outage is known.",
@@ -28,6 +31,8 @@ _EN = {
     "component": "Component",
     "state": "State",
     "unseen": "not looked at",
+    "unseen_vendor": "not looked at; the vendor reports no trouble with it",
+    "few": "few failures, no outage seen",
     "colon": ":",
     "instead": "What works instead",
     "instead_text": "Requests through this service go on over the places below.",
@@ -55,17 +60,17 @@ _EN = {
     "wide": "four times of five",
     "from_to": "from {low} to {high}",
     "cause": "Likely kind of cause",
-    "cause_unknown": "Unknown. Nobody has stated one, and the evidence fits several.",
+    "cause_unknown": "Unknown. {vendor} has named none, and the evidence fits several.",
     "both_sides": "The vendor and the evidence disagree",
     "vendor_side": "{vendor} says",
     "our_side": "The evidence says",
-    "says_fine": "{name} works.",
-    "says_down": "{name} is failing.",
+    "says_fine": "Its status page shows {name} as working.",
+    "says_down": "Its status page reports trouble with {name}.",
     "no_failure": "We see no failure there.",
     "rumours": "Rumours and statements",
     "rumours_text": (
-        "What is said about this outage, and what has become of it. None of it moves our "
-        "probability."
+        "What is said about this outage, and what has become of it. No claim by itself changes "
+        "our probability."
     ),
     "claim_unconfirmed": "unconfirmed",
     "claim_supported": "stated by the vendor, or fits what is measured",
@@ -78,6 +83,7 @@ _EN = {
     "corrects": "corrects entry {number}",
     "corrected_by": "corrected below",
     "since": "since about {time}",
+    "back_since": "back since about {time}; it first began at about {first}",
     "lasted": "{span}, until {time}",
     "retracted": "Retracted: this was not an outage.",
     "follows": "Follows",
@@ -100,6 +106,14 @@ _EN = {
         "So many people report at the moment that a small proof is asked for, which this "
         "form cannot give."
     ),
+    "report_estimated": (
+        "Thank you. So many people report that not every report is counted singly: yours is in "
+        "the estimate."
+    ),
+    "people_of": (
+        "{name}, all reports of the last {span}: {bad} of problems, {good} that it works."
+    ),
+    "nobody_of": "{name}: no report has been counted in the last {span} yet.",
     "people": "Reports of the last 15 min: {bad} of problems, {good} that it works",
     "concentration": "The largest network makes up {share} of them.",
     "days": "The last 90 days",
@@ -107,14 +121,15 @@ _EN = {
     "uptime": "{share} without a partial outage or worse, over {days} days that were watched",
     "uptime_one": "{share} without a partial outage or worse, over {days} day that was watched",
     "no_uptime": "not watched yet",
+    "short_uptime": "watched for less than a day so far",
     "bad_days": "Days with incidents",
     "all_fine": "No incident on the days that were watched.",
     "down_for": "Partial outage or worse",
     "slow_for": "Degraded",
     "method": (
-        "Method: a component counts as down from the start to the end of each incident that "
-        "reached it as a partial outage or worse. Days on which nobody looked count for "
-        "neither side."
+        "Method: a component counts as down for as long as an incident reached it, as a partial "
+        "outage or worse; the calm before a relapse does not count. Days on which nobody looked "
+        "count for neither side."
     ),
     "maintenance": "Maintenance",
     "win_scheduled": "announced",
@@ -146,7 +161,7 @@ _EN = {
 _FR = {
     "title": "État des services",
     "skip": "Aller au contenu",
-    "as_of": "À {time}",
+    "as_of": "État au {time}",
     "made": "Cette page a été produite à {time}.",
     "stale": (
         "Cette page n'est plus à jour\u00a0: sa dernière mise à jour date de {time}. Ce "
@@ -157,6 +172,10 @@ _FR = {
         "dernières informations connues."
     ),
     "not_yet": "Rien n'a encore été observé.",
+    "rehearsal": (
+        "Ceci est une répétition\u00a0: «\u00a0{title}\u00a0» est rejoué ici, plus vite qu'en "
+        "vrai. Rien de tout cela ne se passe en ce moment."
+    ),
     "now": "Maintenant",
     "incidents": "Incidents en cours",
     "no_incidents": "Aucune panne connue.",
@@ -164,6 +183,8 @@ _FR = {
     "component": "Composant",
     "state": "État",
     "unseen": "pas observé",
+    "unseen_vendor": "pas observé\u00a0; le fournisseur n'y signale rien",
+    "few": "peu d'échecs, aucune panne constatée",
     "colon": "\u00a0:",
     "instead": "Ce qui fonctionne à la place",
     "instead_text": "Les requêtes adressées à ce service passent par les voies ci-dessous.",
@@ -185,23 +206,25 @@ _FR = {
     "vendor_unread": (
         "La page d'état de {vendor} est illisible en ce moment\u00a0: on ignore ce qu'elle dit."
     ),
-    "reach": "Jusqu'où elle s'étend",
-    "how_long": "Combien de temps elle peut encore durer",
+    "reach": "Étendue de la panne",
+    "how_long": "Combien de temps cela peut encore durer",
     "likely": "une fois sur deux",
     "wide": "quatre fois sur cinq",
     "from_to": "de {low} à {high}",
     "cause": "Type de cause probable",
-    "cause_unknown": "Inconnue. Personne ne l'a donnée, et les indices vont avec plusieurs.",
+    "cause_unknown": (
+        "Inconnu. {vendor} n'en a donné aucun, et les indices s'accordent avec plusieurs."
+    ),
     "both_sides": "Le fournisseur et les indices se contredisent",
     "vendor_side": "{vendor} dit",
     "our_side": "Les indices disent",
-    "says_fine": "{name} fonctionne.",
-    "says_down": "{name} est en panne.",
+    "says_fine": "Sa page d'état donne pour opérationnel\u00a0: {name}.",
+    "says_down": "Sa page d'état annonce des difficultés\u00a0: {name}.",
     "no_failure": "Nous n'y voyons aucun échec.",
     "rumours": "Rumeurs et déclarations",
     "rumours_text": (
-        "Ce qui se dit de cette panne, et ce qu'il en est advenu. Rien de cela ne change "
-        "notre probabilité."
+        "Ce qui se dit de cette panne, et ce qu'il en est advenu. Aucune de ces affirmations ne "
+        "change à elle seule notre probabilité."
     ),
     "claim_unconfirmed": "non confirmé",
     "claim_supported": "déclaré par le fournisseur, ou conforme aux mesures",
@@ -213,7 +236,10 @@ _FR = {
     "timeline": "Chronologie",
     "corrects": "corrige l'entrée {number}",
     "corrected_by": "corrigé plus bas",
-    "since": "depuis {time} environ",
+    "since": "depuis le {time} environ",
+    "back_since": (
+        "de retour depuis le {time} environ\u00a0; le premier début date du {first} environ"
+    ),
     "lasted": "{span}, jusqu'à {time}",
     "retracted": "Retiré\u00a0: ce n'était pas une panne.",
     "follows": "Fait suite à",
@@ -236,6 +262,15 @@ _FR = {
         "Tant de personnes signalent en ce moment qu'une petite preuve est demandée, que ce "
         "formulaire ne peut pas fournir."
     ),
+    "report_estimated": (
+        "Merci. Tant de personnes signalent que chaque signalement n'est pas compté à part\u00a0: "
+        "le vôtre est dans l'estimation."
+    ),
+    "people_of": (
+        "{name}, tous les signalements depuis {span}\u00a0: {bad} de problèmes, {good} que cela "
+        "fonctionne."
+    ),
+    "nobody_of": "{name}\u00a0: aucun signalement n'a encore été compté depuis {span}.",
     "people": (
         "Signalements des 15 dernières min\u00a0: {bad} de problèmes, {good} que cela fonctionne"
     ),
@@ -245,14 +280,15 @@ _FR = {
     "uptime": "{share} sans panne partielle ni pire, sur {days} jours observés",
     "uptime_one": "{share} sans panne partielle ni pire, sur {days} jour observé",
     "no_uptime": "pas encore observé",
+    "short_uptime": "observé depuis moins d'un jour",
     "bad_days": "Jours avec incidents",
     "all_fine": "Aucun incident les jours observés.",
     "down_for": "Panne partielle ou pire",
     "slow_for": "Dégradé",
     "method": (
-        "Méthode\u00a0: un composant compte comme en panne du début à la fin de chaque "
-        "incident qui l'a touché comme panne partielle ou pire. Les jours sans observation "
-        "ne comptent pas."
+        "Méthode\u00a0: un composant compte comme en panne tant qu'un incident l'a touché comme "
+        "panne partielle ou pire\u00a0; le calme avant une rechute ne compte pas. Les jours sans "
+        "observation ne comptent pas non plus."
     ),
     "maintenance": "Maintenance",
     "win_scheduled": "annoncée",
@@ -290,5 +326,6 @@ REPORTED = {
     "limited": "report_later",
     "shed": "report_shed",
     "challenged": "report_proof",
+    "estimated": "report_estimated",
 }
 """What a form's sender is told, by the verdict of the report."""

@@ -22,11 +22,13 @@ from outlast.nouns import (
 )
 from outlast.observatory.board import CrowdState, FeedState
 from outlast.observatory.claims import Claim
-from outlast.observatory.extent import Extent
+from outlast.observatory.extent import SEEN, Extent, extent_of
 from outlast.observatory.headline import headline
+from outlast.observatory.judging import USUAL_SHARE
 from outlast.observatory.recovery import Forecast, TooFew
 from outlast.observatory.words import provider_name
 from outlast.status.post_mortems import PostMortem
+from outlast.status.spans import spans_of
 
 Text = dict[str, str]
 """By language: `en`, `fr`."""
@@ -58,8 +60,11 @@ class Row(msgspec.Struct, frozen=True):
     days: tuple[Day, ...] = ()
     """The last DAYS days, the oldest first."""
     uptime: float | None = None
-    """Share of the looked-at time without a partial outage or worse; None: nobody looked."""
+    """Share of the looked-at time without a partial outage or worse; None: it was looked at for
+    less than a day in all, of which a share would say nothing."""
     watched_days: int = 0
+    few: bool = False
+    """Whether it, or one of its models, fails more often than is usual, and no outage is seen."""
 
 
 class ProviderView(msgspec.Struct, frozen=True):
@@ -135,6 +140,8 @@ class Snapshot(msgspec.Struct, frozen=True):
     """Whether people may report."""
     subscriptions: tuple[str, ...] = ()
     """Channels on which one may subscribe: webhook, slack, email."""
+    rehearsal: str = ""
+    """What is played here, and is not happening now; empty in earnest."""
 
     def provider(self, name: str) -> ProviderView | None:
         return next((one for one in self.providers if one.provider == name), None)
@@ -170,6 +177,7 @@ class Frame(msgspec.Struct, frozen=True):
     base_url: str = ""
     reports: bool = True
     subscriptions: tuple[str, ...] = ()
+    rehearsal: str = ""
 
 
 def snapshot(
@@ -181,11 +189,15 @@ def snapshot(
     """Return what may be shown. `incidents`: open ones, and those of the last DAYS days."""
     working = at_work(around.windows)
     known = {state.component: _worked_on(state, working) for state in states}
+    some = [name for name, state in known.items() if some_failed(state)]
     rows: dict[str, list[Row]] = {}
     for name, state in sorted(known.items()):
         component = Component.parse(name)
         if not component.region:
             row = _row(component, state, incidents, around, frame.now)
+            if state.status is Status.OPERATIONAL and not is_suspect(state):
+                few = any(within(one, component.name) for one in some)
+                row = msgspec.structs.replace(row, few=few)
             rows.setdefault(component.provider, []).append(row)
     upstreams = tuple(rows.pop("outlast", ()))
     shown = [_shown(one, known, around) for one in incidents if not one.merged_into]
@@ -209,6 +221,7 @@ def snapshot(
         base_url=frame.base_url,
         reports=frame.reports,
         subscriptions=frame.subscriptions,
+        rehearsal=frame.rehearsal,
     )
 
 
@@ -259,12 +272,19 @@ def _provider(name: str, rows: Sequence[Row], around: Around) -> ProviderView:
 def _shown(incident: Incident, states: Mapping[str, ComponentState], around: Around) -> Shown:
     return Shown(
         incident=incident,
-        extent=around.extents.get(incident.id),
+        extent=_extent(around.extents.get(incident.id), incident, states),
         forecast=around.forecasts.get(incident.id),
         claims=around.claims.get(incident.id, ()),
         states=tuple(states[name] for name in sorted(incident.components) if name in states),
         post_mortem=around.post_mortems.get(incident.id, ()),
     )
+
+
+def _extent(
+    known: Extent | None, incident: Incident, states: Mapping[str, ComponentState]
+) -> Extent | None:
+    """From the states that stand beside it: what is kept may be a minute older than they are."""
+    return extent_of(incident, states.values(), known.regions) if known is not None else None
 
 
 def _row(
@@ -288,7 +308,7 @@ def _row(
         model=component.model,
         crowd=around.crowds.get(name),
         days=days,
-        uptime=1.0 - down_s / watched_s if watched_s else None,
+        uptime=1.0 - down_s / watched_s if watched_s >= DAY_S else None,
         watched_days=len(seen),
     )
 
@@ -298,14 +318,14 @@ def days_of(
 ) -> tuple[Day, ...]:
     """The last DAYS days of a component, from the incidents that reached it.
 
-    An incident counts from its start to its end with the component's worst status: what is known
-    afterwards is when it began and ended, not how it wavered in between. Retracted ones count for
-    nothing.
+    An incident counts for as long as it reached the component (spans.py), with the component's
+    worst status: how that wavered is not kept. Retracted ones count for nothing.
     """
     spans = [
-        (one.started_at, one.resolved_at if one.resolved_at is not None else now, one)
+        (start, end, one)
         for one in incidents
-        if component in one.components and not one.retracted and not one.merged_into
+        if not one.retracted and not one.merged_into
+        for start, end in spans_of(one, component, now)
     ]
     today = int(now // DAY_S)
     return tuple(_day(number, component, spans, looked, now) for number in _last(today))
@@ -341,7 +361,7 @@ def _day(
         status=worst,
         down_s=covered(down),
         degraded_s=covered(slow),
-        incidents=tuple(one.id for _, _, one in inside),
+        incidents=tuple(dict.fromkeys(one.id for _, _, one in inside)),
     )
 
 
@@ -373,3 +393,21 @@ def date_of(at: float) -> str:
 
 def is_suspect(state: ComponentState) -> bool:
     return state.suspicion is not Suspicion.NONE
+
+
+def tried(state: ComponentState) -> bool:
+    """Whether we tried it ourselves, from here or elsewhere: what a vendor or people say of it is
+    no proof that it works."""
+    return any(one.kind in SEEN and one.total > 0 for one in state.evidence)
+
+
+def untried(state: ComponentState) -> bool:
+    """Whether "operational" would say more than anybody has seen."""
+    return state.status is Status.OPERATIONAL and not is_suspect(state) and not tried(state)
+
+
+def some_failed(state: ComponentState) -> bool:
+    """Whether more tries failed than is usual, where no outage is seen: "operational" alone would
+    hide them."""
+    fine = state.status is Status.OPERATIONAL and not is_suspect(state)
+    return fine and state.error_share[0] > USUAL_SHARE

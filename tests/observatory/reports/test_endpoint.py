@@ -395,15 +395,16 @@ FORM = {"content_type": "application/x-www-form-urlencoded"}
 async def test_a_page_without_script_is_led_back_to_where_it_wants() -> None:
     async with house(after_form="/status") as here:
         fields = {**GOOD, "works": "false"}
+        about = f"{GOOD['provider']}/{GOOD['surface']}"
         sent = urlencode(fields).encode()
         reply = await here.post(sent, accept="text/html", **FORM)
-        assert (reply.status, reply.headers["location"]) == (303, "/status?reported=counted")
+        assert (reply.status, reply.headers["location"]) == (303, f"/status?reported=counted&about={about}")
         sent = urlencode({**fields, "next": "/p?lang=fr"}).encode()
         reply = await here.post(sent, accept="text/html", **FORM)
-        assert reply.headers["location"] == "/p?lang=fr&reported=again"
+        assert reply.headers["location"] == f"/p?lang=fr&reported=again&about={about}"
         sent = urlencode({**fields, "next": "https://evil.example"}).encode()
         reply = await here.post(sent, accept="text/html", **FORM)
-        assert reply.headers["location"] == "/status?reported=again"
+        assert reply.headers["location"] == f"/status?reported=again&about={about}"
 
 
 async def test_a_form_of_a_program_is_answered_in_json() -> None:
