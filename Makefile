@@ -10,7 +10,7 @@ export PYTHON
 # Tools are called through the environment's Python: a clone that was moved goes on working.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix lock conformance gauntlet overhead observatory-bench fuzz clean
+.PHONY: help run demo test check fix lock conformance gauntlet overhead observatory-bench status-bench fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
@@ -49,6 +49,9 @@ overhead: $(VENV)/.dev ## What Outlast costs, beside nginx and its peers (QUICK=
 
 observatory-bench: $(VENV)/.dev ## What the observatory says, against records (DATA=DIR SINCE=DATE QUICK=1 ARGS="--only march")
 	@DATA="$(DATA)" SINCE="$(SINCE)" QUICK="$(QUICK)" PYTHONPATH=src $(BIN)/python -m bench.observatory $(ARGS)
+
+status-bench: $(VENV)/.dev ## Views of the status page a second on one core, on a bad day (ARGS="--seconds 20")
+	PYTHONPATH=src $(BIN)/python -m bench.status $(ARGS)
 
 fuzz: $(VENV)/.dev ## A million hostile inputs for each parser, about an hour (CASES=20000 for a minute)
 	@for format in anthropic openai_chat openai_responses; do \

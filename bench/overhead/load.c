@@ -10,6 +10,7 @@
    usage: load PORT REQUEST CONNECTIONS RAMP_S WARM_S OPEN_S DRAIN_S COUNT_MAX TOKENS END
        REQUEST    file with the request's bytes; the eight digits after its "#q" are set anew
        TOKENS     tokens that each answer must hold;  END: what it must end with, "" for anything
+                  TOKENS -1: an answer of any other kind, of which its status, its length and END count
    It prints "open" and "closed" where the measured window begins and ends, then one line of JSON. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -190,7 +191,7 @@ static void token_read(struct conn *c) {
 
 /* Looks at a piece of the body. Returns 0 when the answer is not what was asked for. */
 static int look(struct conn *c, const char *data, size_t size) {
-    const char *at = data, *end = data + size, *mark;
+    const char *at = tokens_wanted < 0 ? data + size : data, *end = data + size, *mark;
     if (c->in_digits) {
         while (at < end && isdigit((unsigned char)*at)) c->digits = c->digits * 10 + (uint64_t)(*at++ - '0');
         if (at < end) token_read(c);
@@ -228,8 +229,8 @@ static int look(struct conn *c, const char *data, size_t size) {
 
 static void body_ends(struct conn *c) {
     if (c->in_digits) token_read(c);
-    if (!c->numbered) over(c, "the number that was asked for is not in the answer");
-    else if ((int)c->tokens != tokens_wanted) over(c, "tokens are missing at the end");
+    if (tokens_wanted >= 0 && !c->numbered) over(c, "the number that was asked for is not in the answer");
+    else if (tokens_wanted >= 0 && (int)c->tokens != tokens_wanted) over(c, "tokens are missing at the end");
     else if (*end_wanted && !memmem(c->tail, c->tail_size, end_wanted, strlen(end_wanted)))
         over(c, "the last words of the format are missing");
     else over(c, NULL);

@@ -13,8 +13,9 @@ from outlast.clock import ManualClock
 from outlast.nouns import Incident
 from outlast.observatory.board import Board
 from outlast.observatory.rollups import Rollup
-from outlast.status.http import AGE_S, StatusPages
+from outlast.status.http import StatusPages
 from outlast.status.packing import PATH, unpack
+from outlast.status.shelf import AGE_S
 from outlast.status.source import Source
 from outlast.status.stage import Nothing
 from outlast.status.view import Fallback
@@ -23,6 +24,17 @@ from tests.status.machine_house import API, NOW, state
 
 async def no_days(start_at: float, end_at: float) -> list[Rollup]:
     return []
+
+
+class Counted(Nothing):
+    """A past that counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def incident(self, incident_id: str) -> Incident | None:
+        self.asked += 1
+        return await super().incident(incident_id)
 
 
 class Pages:
@@ -35,15 +47,18 @@ class Pages:
         self.board.looked(NOW)
         self.broken = False
         source = Source(self.board, no_days, Nothing(), self.clock, fallbacks=self.fallbacks)
-        routes = StatusPages(source, self.board, Nothing(), self.clock).routes()
-        self.app = Starlette(routes=[*routes])
+        self.past = Counted()
+        pages = StatusPages(source, self.board, self.past, self.clock)
+        self.app = Starlette(routes=[*pages.routes()], middleware=pages.middleware())
 
     def fallbacks(self) -> tuple[Fallback, ...]:
         if self.broken:
             raise ValueError("what nobody thought of")
         return ()
 
-    async def ask(self, path: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    async def ask(
+        self, path: str, query: str = "", method: str = "GET", **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
         sent: list[Message] = []
 
         async def receive() -> Message:
@@ -54,8 +69,8 @@ class Pages:
 
         given = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
         asked: dict[str, Any] = {
-            "type": "http", "method": "GET", "path": path, "raw_path": path.encode(),
-            "query_string": b"", "headers": given, "client": None, "scheme": "http",
+            "type": "http", "method": method, "path": path, "raw_path": path.encode(),
+            "query_string": query.encode(), "headers": given, "client": None, "scheme": "http",
             "server": ("127.0.0.1", 80), "root_path": "",
         }  # fmt: skip
         await self.app(asked, receive, send)

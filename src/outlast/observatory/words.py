@@ -55,6 +55,7 @@ _STATUSES: dict[Status, dict[Lang, str]] = {
 TEXT_LIMIT = 500
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _SPACE = re.compile(r"\s+")
+_WEIGHT = re.compile(r"\s*q=([01](?:\.\d{0,3})?)\s*")
 
 
 @lru_cache(maxsize=256)
@@ -62,10 +63,10 @@ def language(accepted: bytes) -> Lang:
     """The first of our languages in accept-language by its weight (RFC 9110, 12.5.4)."""
     best: tuple[float, Lang] = (0.0, "en")
     for part in accepted.decode("latin-1").lower().split(","):
-        tag, _, weight = part.partition(";q=")
-        lang = tag.strip()[:2]
-        found = re.fullmatch(r"\s*([01](?:\.\d{0,3})?)\s*", weight)
-        value = float(found.group(1)) if found else 1.0 if not weight else 0.0
+        tag, parted, weight = part.partition(";")
+        found = _WEIGHT.fullmatch(weight)
+        value = float(found.group(1)) if found else 0.0 if parted else 1.0
+        lang = tag.strip().partition("-")[0]
         if value > best[0] and lang in {"en", "fr"}:
             best = value, "fr" if lang == "fr" else "en"
     return best[1]

@@ -141,8 +141,8 @@ class Observing:
         return found
 
     def ahead(self) -> list[Middleware]:
-        """What stands before all routes."""
-        return [Middleware(Ahead, endpoint=_Reports(self))]
+        """What stands before all routes: reports, and readers' pages that are ready."""
+        return [Middleware(Ahead, endpoint=_Reports(self)), *self._pages.middleware()]
 
     def attempt(self, observed: Observe) -> None:
         """An attempt of the gateway ended. Quick, and never raises."""

@@ -1,7 +1,8 @@
 """The status page over HTTP: rendered once, kept, and served with what a cache in front can use.
 
 A view costs no query and no template: pages are made again when something changed, and every
-quarter of a minute. Whatever else is broken, the last page is served and says how old it is.
+quarter of a minute; in between, shelf.py sends what is ready. Whatever else is broken, the last
+page is served and says how old it is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections import OrderedDict
 
 import msgspec
 import structlog
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -23,6 +25,7 @@ from outlast.observatory.http import Past
 from outlast.observatory.words import LANGS, Lang
 from outlast.status import machines
 from outlast.status.page import Page, Renderer
+from outlast.status.shelf import AGE_S, FromShelf, Shelf, Version, Wishes, wishes
 from outlast.status.source import Source
 from outlast.status.view import Shown, Snapshot
 from outlast.store.database import DatabaseUnavailable
@@ -30,7 +33,6 @@ from outlast.store.migrations import SchemaTooNew
 
 log = structlog.get_logger(__name__)
 
-AGE_S = 15.0
 PAGES_MAX = 500
 PATH_LIMIT = 120
 ASKED = ("component", "provider", "lang", "scope")
@@ -41,7 +43,7 @@ CACHE = "public, max-age=10, stale-while-revalidate=60, stale-if-error=86400"
 class Kept(msgspec.Struct, frozen=True):
     """A page as it is sent."""
 
-    version: tuple[int, int]
+    version: Version
     made_at: float
     body: bytes
     packed: bytes
@@ -49,6 +51,15 @@ class Kept(msgspec.Struct, frozen=True):
     packed_etag: str
     """Not the same: a strong validator names bytes as they are sent (RFC 9110, 8.8.3.3)."""
     status: int
+
+
+class Document(msgspec.Struct, frozen=True):
+    """What programs read, as it is sent."""
+
+    version: Version
+    made_at: float
+    made: machines.Answer
+    etag: str
 
 
 class StatusPages:
@@ -59,10 +70,9 @@ class StatusPages:
         self._clock = clock
         self._renderer = Renderer()
         self._pages: OrderedDict[tuple[str, str, Lang], Kept] = OrderedDict()
-        self._documents: OrderedDict[str, tuple[tuple[int, int], float, machines.Answer]] = (
-            OrderedDict()
-        )
-        self._snapshot: tuple[tuple[int, int], float, Snapshot] | None = None
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._snapshot: tuple[Version, float, Snapshot] | None = None
+        self._shelf = Shelf(self._version, clock.wall)
         self._headers = {
             "content-type": "text/html; charset=utf-8",
             "content-security-policy": self._renderer.policy,
@@ -84,6 +94,10 @@ class StatusPages:
             Route("/llms.txt", self.machines, methods=["GET", "HEAD"]),
         ]
 
+    def middleware(self) -> list[Middleware]:
+        """What an application puts before its routes, so that a view costs next to nothing."""
+        return [Middleware(FromShelf, shelf=self._shelf)]
+
     async def home(self, _: Request) -> Response:
         return RedirectResponse("/status", 308)
 
@@ -92,16 +106,20 @@ class StatusPages:
         found = self._for_programs(request)
         if found is not None:
             return found
-        lang = language(request)
+        wish = wishes(request.scope["headers"])
+        chosen = request.query_params.get("lang", "")
+        lang: Lang = wish.lang if chosen not in LANGS else "fr" if chosen == "fr" else "en"
         reported = request.query_params.get("reported", "")
         month = request.query_params.get("month", "")[:7] if path == "history" else ""
         if reported:
             # For one reader, right after a report: made anew and kept by nobody.
-            made = self._renderer.render(self.snapshot(), path, lang, reported=reported)
+            about = request.query_params.get("about", "")[:PATH_LIMIT]
+            view = self.snapshot()
+            made = self._renderer.render(view, path, lang, reported=reported, about=about)
             headers = {**self._headers, "cache-control": "no-store"}
             return Response(made.body, 200 if made.found else 404, headers=headers)
         kept = await self._kept(path, month, lang)
-        return self._answer(request, kept, lang)
+        return self._answer(request, kept, lang, wish)
 
     async def machines(self, request: Request) -> Response:
         """Statuspage's JSON, our own API's description, and a page for language models."""
@@ -114,26 +132,28 @@ class StatusPages:
         query = {name: request.query_params.get(name, "")[:PATH_LIMIT] for name in ASKED}
         key, version, now = f"{path}?{query}", self._version(), self._clock.wall()
         kept = self._documents.get(key)
-        if kept is None or kept[0] != version or now - kept[1] >= AGE_S:
+        if kept is None or kept.version != version or now - kept.made_at >= AGE_S:
             made = machines.answer(self.snapshot(), path, query)
             if made is None:
                 return None
-            kept = (version, now, made)
+            kept = Document(version, now, made, _etag(made.body))
             self._documents[key] = kept
             self._documents.move_to_end(key)
             if len(self._documents) > PAGES_MAX:
                 self._documents.popitem(last=False)
-        made = kept[2]
+        made = kept.made
         headers = {
             **machines.OPEN_HEADERS,
             "content-type": made.media_type,
             "content-security-policy": made.policy,
             "cache-control": CACHE,
-            "etag": _etag(made.body),
+            "etag": kept.etag,
         }
-        if made.found and headers["etag"] in request.headers.get("if-none-match", ""):
+        answer = Response(made.body, 200 if made.found else 404, headers=headers)
+        self._shelf.put(request.scope, answer, kept.version, kept.made_at)
+        if made.found and kept.etag in request.headers.get("if-none-match", ""):
             return Response(None, 304, headers=headers)
-        return Response(made.body, 200 if made.found else 404, headers=headers)
+        return answer
 
     def snapshot(self) -> Snapshot:
         """What may be shown now; made once for everything that is rendered of it."""
@@ -184,43 +204,27 @@ class StatusPages:
             return None
         return Shown(found, post_mortem=self._source.told(wanted)) if found is not None else None
 
-    def _version(self) -> tuple[int, int]:
+    def _version(self) -> Version:
         return self._board.version, self._source.version
 
-    def _answer(self, request: Request, kept: Kept, lang: Lang) -> Response:
-        packed = "gzip" in request.headers.get("accept-encoding", "")
-        etag = kept.packed_etag if packed else kept.etag
+    def _answer(self, request: Request, kept: Kept, lang: Lang, wish: Wishes) -> Response:
+        etag = kept.packed_etag if wish.packed else kept.etag
         headers = {**self._headers, "etag": etag, "content-language": lang}
-        if kept.status == 200 and etag in request.headers.get("if-none-match", ""):
-            return Response(None, 304, headers=headers)
-        if packed:
+        unchanged = Response(None, 304, headers=headers)
+        if wish.packed:
             headers["content-encoding"] = "gzip"
-        return Response(kept.packed if packed else kept.body, kept.status, headers=headers)
-
-
-def language(request: Request) -> Lang:
-    """The reader's choice in the address, else what the browser prefers, else English."""
-    chosen = request.query_params.get("lang", "")
-    if chosen in LANGS:
-        return "fr" if chosen == "fr" else "en"
-    best: tuple[float, Lang] = (0.0, "en")
-    for part in request.headers.get("accept-language", "")[:200].split(","):
-        name, _, more = part.strip().partition(";")
-        code = name.strip().lower().partition("-")[0]
-        try:
-            quality = float(more.strip().removeprefix("q=")) if more else 1.0
-        except ValueError:
-            continue
-        if code in LANGS and quality > best[0]:
-            best = (quality, "fr" if code == "fr" else "en")
-    return best[1]
+        body = kept.packed if wish.packed else kept.body
+        answer = Response(body, kept.status, headers=headers)
+        self._shelf.put(request.scope, answer, kept.version, kept.made_at)
+        known = kept.status == 200 and etag.encode() in wish.known
+        return unchanged if known else answer
 
 
 def _etag(body: bytes) -> str:
     return f'"{hashlib.sha256(body).hexdigest()[:24]}"'
 
 
-def _keep(made: Page, version: tuple[int, int], now: float) -> Kept:
+def _keep(made: Page, version: Version, now: float) -> Kept:
     packed = gzip.compress(made.body, 6, mtime=0)
     return Kept(
         version,

@@ -56,3 +56,23 @@ def test_somebody_elses_text_is_one_line_that_steers_nothing(text: str, lang: La
     said = words.quoted(text, lang)
     assert len(said) <= words.TEXT_LIMIT + 4
     assert not {"\n", "\x1b", "\u202e", "\u2066", "\x00"} & set(said)
+
+
+LANGUAGES = [
+    (b"", "en"),
+    (b"fr", "fr"),
+    (b"de, fr-CA;q=0.8, en;q=0.5", "fr"),
+    (b"en;q=0.9, fr ; q=1.0", "fr"),
+    (b"fr; q=0.2, en; q=0.7", "en"),
+    (b"frr, en;q=0.3", "en"),
+    (b"fr;q=x, ;;, zz", "en"),
+    (b"FR;q=0", "en"),
+    (b"\xff\xfe", "en"),
+]
+
+
+@pytest.mark.parametrize(("accepted", "lang"), LANGUAGES)
+def test_the_language_is_the_one_that_is_preferred_of_those_that_we_speak(
+    accepted: bytes, lang: Lang
+) -> None:
+    assert words.language(accepted) == lang

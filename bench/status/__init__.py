@@ -1,0 +1,1 @@
+"""What a view of the status page costs on the worst day: `make status-bench`."""
