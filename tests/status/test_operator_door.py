@@ -365,6 +365,15 @@ async def test_tries_are_limited_for_each_network_even_with_the_right_token(
     assert await house.try_("192.0.2.8", TOKEN) == ""
 
 
+async def test_too_many_tries_are_told_with_when_to_come_back(tmp_path: Path) -> None:
+    async with desk(tmp_path, "fr") as operator:
+        for _ in range(TRIES_AT_ONCE):
+            assert (await operator.sign_in(token="no")).status == 403
+        page = await operator.sign_in()
+        assert (page.status, "Trop d'essais" in page.words) == (429, True)
+        assert 0 < int(page.headers["retry-after"]) <= 3600
+
+
 async def test_a_flood_of_refusals_is_counted_and_the_next_entry_says_how_many(
     tmp_path: Path,
 ) -> None:

@@ -323,10 +323,10 @@ async def test_what_is_not_stored_yet_is_said_and_what_is_refused_is_not_called_
         monkeypatch.setattr(operator.reader.running.service.database, "read", dead)
         page = await operator.send(ready, path, step="publish")
         assert "but not stored yet" in page.words
-        assert "it is gone" in (await operator.get("/operator/audit")).words
-        assert "it is gone" in (await operator.get("/operator")).words
+        assert "the database does not answer" in (await operator.get("/operator/audit")).words
+        assert "the database does not answer" in (await operator.get("/operator")).words
         assert (await operator.get("/operator/incidents/inc_of_old")).status == 503
-        assert "it is gone" in (await operator.get("/operator/incidents")).words
+        assert "the database does not answer" in (await operator.get("/operator/incidents")).words
         monkeypatch.undo()
 
         async def refused(*_: object) -> Written:
@@ -386,7 +386,7 @@ async def test_what_was_typed_for_an_incident_that_cannot_be_read_now_is_kept(
 
         monkeypatch.setattr(operator.reader.running.service.database, "read", dead)
         page = await operator.send(page, path, step="preview", text_en="All of it.", text_fr="")
-        assert (page.status, "it is gone" in page.words) == (503, True)
+        assert (page.status, "the database does not answer" in page.words) == (503, True)
         assert page.value("text_en") == "All of it."
         monkeypatch.undo()
         page = await operator.send(page, path, step="preview")

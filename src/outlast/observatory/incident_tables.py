@@ -248,7 +248,9 @@ def select_snapshot(connection: Connection, name: str) -> Snapshot | None:
 
 def select_snapshots(connection: Connection, prefix: str, limit: int) -> list[Snapshot]:
     """The newest of those whose names begin so, oldest first."""
-    query = select(snapshots).where(snapshots.c.name.startswith(prefix, autoescape=True))
+    start = _name(prefix)
+    # Not LIKE: SQLite's has no regard to case.
+    query = select(snapshots).where(func.substr(snapshots.c.name, 1, len(start)) == start)
     newest = query.order_by(snapshots.c.at.desc(), snapshots.c.name.desc()).limit(limit)
     rows = connection.execute(newest).all()
     return [Snapshot(row.name, row.at, row.body.encode()) for row in reversed(rows)]

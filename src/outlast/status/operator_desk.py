@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 import msgspec
+import structlog
 from starlette.requests import Request
 
 from outlast.clock import Clock
@@ -30,6 +31,8 @@ from outlast.status.post_mortem_book import PostMortems
 from outlast.status.texts import TEXTS as PUBLIC
 from outlast.store.database import DatabaseUnavailable
 from outlast.store.migrations import SchemaTooNew
+
+log = structlog.get_logger(__name__)
 
 RECENT_MAX = 10
 LIST_MAX = 50
@@ -95,11 +98,12 @@ class Desk:
 
     async def all_incidents(self, request: Request, lang: Lang) -> Page:
         before_at = _before(request)
-        trouble, found = "", []
+        trouble, found = False, []
         try:
             found = await self._past.incidents(before_at, LIST_MAX)
         except (DatabaseUnavailable, SchemaTooNew) as error:
-            trouble = str(error)
+            log.info("incidents_not_listed", reason=str(error))
+            trouble = True
         values = {
             "title": TEXTS[lang]["recent"] if before_at < 1e11 else TEXTS[lang]["older"],
             "found": found,
@@ -224,12 +228,14 @@ class Desk:
 
     async def _lines(
         self, limit: int, before_at: float, lang: Lang
-    ) -> tuple[list[operator_audit.Line], str]:
+    ) -> tuple[list[operator_audit.Line], bool]:
+        """And whether they cannot be read now."""
         try:
             found = await self._operators.audit(limit, before_at)
         except (DatabaseUnavailable, SchemaTooNew) as error:
-            return [], str(error)
-        return operator_audit.lines(found, lang), ""
+            log.info("audit_not_listed", reason=str(error))
+            return [], True
+        return operator_audit.lines(found, lang), False
 
 
 def _there(task: Task | None) -> Task:

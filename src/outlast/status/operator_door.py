@@ -51,6 +51,14 @@ class Audit(Protocol):
     async def commit(self, changes: Changes) -> Written: ...
 
 
+class TooManyTries(Refused):
+    """`wait_s`: until the next one is looked at."""
+
+    def __init__(self, words: str, wait_s: float) -> None:
+        super().__init__([Wrong(words)])
+        self.wait_s = wait_s
+
+
 class Door:
     """Owned by one event loop."""
 
@@ -119,7 +127,7 @@ class Door:
         wait_s = self._tries.wait_s(network, self._clock.monotonic())
         if wait_s > 0:
             log.warning("operator_sign_in_limited", name=name, network=network)
-            raise Refused([Wrong(t["slower"].format(minutes=math.ceil(wait_s / 60)))])
+            raise TooManyTries(t["slower"].format(minutes=math.ceil(wait_s / 60)), wait_s)
         if not self._token.is_token(first(values, "token").strip()):
             await self._refused(name, network)
             raise Refused([Wrong(t["bad_token"], "token")])

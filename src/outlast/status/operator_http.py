@@ -15,6 +15,7 @@ where the session has ended meanwhile.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -32,7 +33,7 @@ from outlast.status import operator_forms as forms
 from outlast.status.asking import Problem, body
 from outlast.status.maintenance import BadMaintenance, Fault
 from outlast.status.operator_desk import Desk
-from outlast.status.operator_door import BEFORE, COOKIE, ROOT, Door
+from outlast.status.operator_door import BEFORE, COOKIE, ROOT, Door, TooManyTries
 from outlast.status.operator_forms import Refused, Values, Wrong, first
 from outlast.status.operator_page import OperatorRenderer, address
 from outlast.status.operator_session import Session
@@ -107,6 +108,11 @@ class OperatorPages:
         kept = {n.removeprefix(_KEPT): v for n, v in values.items() if n.startswith(_KEPT)}
         try:
             cookie = await self._door.sign_in(request, values, lang)
+        except TooManyTries as problem:
+            name, wait_s = first(values, "name"), math.ceil(problem.wait_s)
+            answer = self._ask(request, lang, to, kept, problem.problems, name, 429)
+            answer.headers["retry-after"] = str(wait_s)
+            return answer
         except Refused as problem:
             return self._ask(request, lang, to, kept, problem.problems, first(values, "name"), 403)
         if kept and to != ROOT:
@@ -341,8 +347,8 @@ class OperatorPages:
                 title = t["not_found"] if problem.status == 404 else t["failed"]
                 status, words = problem.status, problem.words[lang]
             except (DatabaseUnavailable, SchemaTooNew) as error:
-                title, status = t["failed"], 503
-                words = t["unreadable"].format(why=str(error))
+                log.info("operator_page_not_made", path=request.url.path, reason=str(error))
+                title, status, words = t["failed"], 503, t["unreadable"]
             session = self._door.session(request)
             values = {"session": session, "title": title, "words": words, "kept": ()}
             return self._html("problem", lang, ROOT, status, **values)
@@ -371,7 +377,7 @@ def _problems(error: Exception, lang: Lang) -> tuple[Wrong, ...] | None:
     if isinstance(error, BadMaintenance):
         return tuple(_fault(one, lang) for one in error.faults)
     if isinstance(error, DatabaseUnavailable | SchemaTooNew):
-        return (Wrong(TEXTS[lang]["unreadable"].format(why=str(error))),)
+        return (Wrong(TEXTS[lang]["unreadable"]),)
     return None
 
 

@@ -70,7 +70,10 @@ _EN = {
     "last_actions": "What was done last",
     "whole_audit": "The whole audit",
     "nothing_done": "Nothing yet.",
-    "unreadable": "This cannot be read now: {why}",
+    "unreadable": (
+        "This cannot be read now: the database does not answer. Try again in a moment; the log "
+        "says why."
+    ),
     "what_to_do": "What you can do",
     "too_old": (
         "It ended more than two days ago: its timeline is closed. A post-mortem can still be "
@@ -239,7 +242,10 @@ _FR = {
     "last_actions": "Dernières actions",
     "whole_audit": "Tout le registre",
     "nothing_done": "Rien encore.",
-    "unreadable": "Illisible pour le moment\u00a0: {why}",
+    "unreadable": (
+        "Illisible pour le moment\u00a0: la base de données ne répond pas. Réessayez dans un "
+        "instant\u00a0; le journal du service dit pourquoi."
+    ),
     "what_to_do": "Ce que vous pouvez faire",
     "too_old": (
         "Il est terminé depuis plus de deux jours\u00a0: sa chronologie est close. Un bilan peut "

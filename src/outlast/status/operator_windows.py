@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from outlast.clock import Clock
+from outlast.nouns import Component
 from outlast.observatory.words import Lang, component_name, listed
 from outlast.status.filters import when
 from outlast.status.maintenance import (
@@ -36,6 +37,8 @@ from outlast.status.operator_texts import TEXTS
 ROOT = "/operator/maintenance"
 HOME = "/operator"
 HOUR_S = 3600.0
+OFFERED_MAX = 150
+"""Components that a form offers: fewer than a form may have fields."""
 _KINDS = {
     "scheduled": ("begin", "move", "cancel", "note"),
     "in_progress": ("complete", "move", "cancel", "note"),
@@ -80,8 +83,7 @@ class WindowTasks:
 
         # An hour from the next full one: something to change rather than an empty field.
         starts_at = (self._clock.wall() // HOUR_S + 1) * HOUR_S
-        names = sorted(self._known())
-        choices = tuple(Choice(name, component_name(name, lang)) for name in names)
+        choices = tuple(Choice(name, component_name(name, lang)) for name in self._offered())
         return Task(
             path=ROOT,
             back=HOME,
@@ -99,6 +101,11 @@ class WindowTasks:
             do=do,
             templates=WINDOWS,
         )
+
+    def _offered(self) -> list[str]:
+        """What can be ticked: whole surfaces first, then models. Others are the API's."""
+        names = [name for name in self._known() if not Component.parse(name).region]
+        return sorted(names, key=lambda name: (name.count("/"), name))[:OFFERED_MAX]
 
     def task(self, kind: str, window_id: str, by: str, lang: Lang) -> Task | None:
         """None: there is no such task. Raises Problem where there is no such window."""

@@ -128,6 +128,26 @@ async def test_everything_of_a_piece_comes_back_as_it_was(
     assert await noted(database) == [7]
 
 
+async def test_snapshots_are_found_by_how_their_names_begin_the_newest_last(
+    casebook: Casebook,
+) -> None:
+    names = {"a_b/2": 2.0, "a_b/1": 1.0, "a_b/3": 3.0, "axb/1": 4.0, "a_b": 5.0, "A_B/9": 6.0}
+    found = tuple(Snapshot(name, NOW + at, b"{}") for name, at in names.items())
+    await casebook.commit(Changes(snapshots=found))
+    assert [one.name for one in await casebook.snapshots("a_b/")] == ["a_b/1", "a_b/2", "a_b/3"]
+    assert [one.name for one in await casebook.snapshots("a_b/", 2)] == ["a_b/2", "a_b/3"]
+    assert await casebook.snapshots("a%") == []
+    assert await casebook.snapshots("no\x00such") == []
+
+
+async def test_the_audit_goes_on_before_a_time(casebook: Casebook) -> None:
+    entries = [AuditEntry(f"a{n}", NOW + n, "Ada", "annotate") for n in range(5)]
+    await casebook.commit(Changes(audit=tuple(entries), fenced=False))
+    assert await casebook.audit(2) == [entries[4], entries[3]]
+    assert await casebook.audit(2, NOW + 3) == [entries[2], entries[1]]
+    assert await casebook.audit(2, NOW) == []
+
+
 async def test_what_is_not_there_is_none(casebook: Casebook) -> None:
     assert await casebook.incident("no\x00such") is None
     assert await casebook.snapshot("watch") is None
