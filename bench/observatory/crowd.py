@@ -2,7 +2,9 @@
 
 GitHub's counts against its official incidents, the two busiest services, a million null minutes.
 An alarm *matches* an incident when the bin that raised it begins between an hour before the
-official start and an hour after the official end. The first two weeks of a series are history.
+official start and an hour after the official end; the same for our alarms and for every rule's.
+Before the start because official times lag: people often report first, and a bin is 20 minutes
+long. The first two weeks of a series are history.
 
 The baseline to beat is the *5x ratio rule*: a bin of at least five times the usual count (the same
 online baseline) and at least ten reports, alarms less than two hours apart being one. The minimum

@@ -9,8 +9,10 @@ but never goes below one: a quiet day (ours, or the collector's) is no new norma
 outage.
 
 What lies inside a burst is left out, and what sticks out without one is cut back, so that an
-outage does not become usual. All is learnt online, from older bins alone, two hours late: an outage
-that is just beginning must not be learnt.
+outage does not become usual. Scatter and likeness are learnt once the shape is known: against twice
+a flat mean every night is alike, and an outage of the first days, which no test could leave out,
+would count as scatter for two months. All is learnt online, from older bins alone, two hours late:
+an outage that is just beginning must not be learnt.
 
 Sources: the design's time-of-week median and shrinkage; leaving out past outbreaks after Farrington
 et al. 1996 and Noufaily et al. (Statistics in Medicine 2013); the two forms of the negative
@@ -134,6 +136,8 @@ class Baseline(msgspec.Struct):
         self.waiting.append((at, count, expected.mu, 0.0 if cold else shape / self._bias()))
         while self.waiting and self.waiting[0][0] <= at - HOLD_S:
             self._learn(*self.waiting.pop(0))
+        if cold:
+            return
         mu = expected.mu
         residual = min((count - mu) / math.sqrt(mu + mu * mu / expected.r), RESIDUAL_MAX)
         fade = 0.5 ** (self.bin_s / SCATTER_HALF_LIFE_S)
@@ -186,12 +190,12 @@ class Baseline(msgspec.Struct):
             self.bias = (self.bias[0] * fade + clipped, self.bias[1] * fade + shape)
             quick = 0.5 ** (self.bin_s / LEVEL_HALF_LIFE_S)
             self.level = (self.level[0] * quick + clipped, self.level[1] * quick + mended)
-        squares, sum_mu, sum_mu2 = self.scatter
-        self.scatter = (
-            squares * fade + (clipped - mu) ** 2,
-            sum_mu * fade + mu,
-            sum_mu2 * fade + mu * mu,
-        )
+            squares, sum_mu, sum_mu2 = self.scatter
+            self.scatter = (
+                squares * fade + (clipped - mu) ** 2,
+                sum_mu * fade + mu,
+                sum_mu2 * fade + mu * mu,
+            )
         self.all_time = (self.all_time[0] + clipped, self.all_time[1] + self.bin_s)
         self._prune(week)
 

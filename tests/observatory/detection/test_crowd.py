@@ -53,6 +53,76 @@ def play(stream: CrowdStream, counts: list[float], begin: float = END) -> list[b
     return [stream.observe(begin + i * BIN_S, count) is not None for i, count in enumerate(counts)]
 
 
+def _rare() -> bytes:
+    """Nine weeks of about one report in seven bins, as a service has that few report; saved."""
+    rng, stream = random.Random(4), new_stream(SETTINGS)
+    at = END - 9.0 * WEEK_S
+    while at < END:
+        stream.observe(at, float(rng.random() < 0.14))
+        at += BIN_S
+    return msgspec.json.encode(stream)
+
+
+RARE = _rare()
+
+
+def rare() -> CrowdStream:
+    return msgspec.json.decode(RARE, type=CrowdStream)
+
+
+@pytest.mark.parametrize(
+    ("counts", "suspects"),
+    [
+        pytest.param([0, 1, 0, 0, 1], False, id="as usual"),
+        pytest.param([15, 0, 0, 1, 0], False, id="one bin alone is a link on a forum"),
+        pytest.param([400, 0, 0, 0, 0], False, id="however many they are"),
+        pytest.param([14, 8], True, id="a crowd that is past its peak when it is believed"),
+        pytest.param([17, 18], True, id="two bins"),
+        pytest.param([5, 5, 5, 5, 5], False, id="never ten in 20 minutes"),
+    ],
+)
+def test_suspicion_where_reports_are_rare(counts: list[float], suspects: bool) -> None:
+    assert any(play(rare(), counts)) is suspects
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0, 1e9), st.booleans())
+def test_one_bin_alone_is_never_a_burst(count: float, few: bool) -> None:
+    stream = rare() if few else learnt()
+    for i, seen in enumerate([count, *[0.0] * 8]):
+        stream.observe(END + i * BIN_S, seen)
+        assert not stream.bursting
+
+
+@pytest.mark.parametrize(
+    ("counts", "kept"),
+    [
+        pytest.param([5, 5, 5, 5, 5], 0, id="a burst that was no crowd"),
+        pytest.param([14, 8], 1, id="a crowd"),
+    ],
+)
+def test_only_a_crowd_is_held_against_the_next(counts: list[float], kept: int) -> None:
+    stream = rare()
+    play(stream, counts)
+    began = stream.bursting
+    play(stream, [0.0] * 10, END + len(counts) * BIN_S)
+    assert (began, stream.bursting) == (True, False)
+    assert len(stream.past) == kept
+
+
+def test_an_outage_of_the_first_day_is_not_learnt_as_scatter() -> None:
+    """No test can leave it out: there was nothing to tell it from. `mu / r` is the scatter."""
+    calm, hit = new_stream(SETTINGS), new_stream(SETTINGS)
+    for i in range(4 * SLOTS):
+        usual = float(i % 7 == 0)
+        calm.observe(i * BIN_S, usual)
+        hit.observe(i * BIN_S, 300.0 if 60 <= i < 66 else usual)
+    at = 4.0 * WEEK_S + 3 * DAY_S
+    after, without = hit.baseline.expected(at), calm.baseline.expected(at)
+    assert after.mu / after.r == pytest.approx(without.mu / without.r, rel=0.1)
+    assert hit.baseline.sureness(at) == pytest.approx(calm.baseline.sureness(at), rel=0.1)
+
+
 @pytest.mark.parametrize(
     ("counts", "suspects"),
     [
