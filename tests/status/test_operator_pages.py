@@ -406,3 +406,38 @@ async def test_a_missing_title_is_said_at_the_operator_s_own_language(
             await operator.get(path), path, step="preview", components="anthropic/api"
         )
         assert (page.status, f'href="#f-{place}"' in page.body) == (422, True)
+
+
+async def test_a_failure_of_our_own_is_a_page_that_keeps_what_was_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with desk(tmp_path) as operator:
+        incident = await failing(operator.reader)
+        await operator.sign_in()
+        path = f"/operator/incidents/{incident['id']}/annotate"
+        ready = await operator.send(await operator.get(path), path, step="preview", text_en="Kept.")
+
+        async def broken(*_: object) -> Written:
+            raise RuntimeError("a fault of our own")
+
+        monkeypatch.setattr(operator.observing.casebook, "commit", broken)
+        page = await operator.send(ready, path, step="publish")
+        assert (page.status, "Something of our own failed" in page.words) == (500, True)
+        assert page.value("text_en") == "Kept."
+        assert "a fault of our own" not in page.words
+        monkeypatch.setattr(operator.observing.operating.maintenance, "kept", None)
+        page = await operator.get("/operator")
+        assert (page.status, "Something of our own failed" in page.words) == (500, True)
+        monkeypatch.undo()
+
+
+async def test_a_form_without_its_marks_is_shown_again_before_it_is_done(tmp_path: Path) -> None:
+    async with desk(tmp_path) as operator:
+        incident = await failing(operator.reader)
+        await operator.sign_in()
+        path = f"/operator/incidents/{incident['id']}/annotate"
+        ready = await operator.send(await operator.get(path), path, step="preview", text_en="A.")
+        page = await operator.send(ready, path, step="publish", once="")
+        assert page.status == 409
+        now = await operator.reader.get(f"/api/incidents/{incident['id']}")
+        assert len(now["updates"]) == 1

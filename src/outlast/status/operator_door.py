@@ -132,6 +132,7 @@ class Door:
             await self._refused(name, network)
             raise Refused([Wrong(t["bad_token"], "token")])
         log.info("operator_signed_in", name=name, network=network)
+        self._sessions.close(request.cookies.get(COOKIE, ""))  # one browser, one session
         await self._write(name, "session.opened", network)
         return self._sessions.open(name)
 

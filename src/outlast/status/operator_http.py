@@ -144,7 +144,7 @@ class OperatorPages:
         if session is not None:
             values = await self._form(request)
             if not self._door.may_send(session, values):
-                raise Problem(403, TEXTS["en"]["bad_form"], TEXTS["fr"]["bad_form"])
+                raise Problem(403, TEXTS["en"]["old_form"], TEXTS["fr"]["old_form"])
             await self._door.sign_out(request)
         answer = self._ask(request, lang, ROOT, {}, (), "", 200, said="signed_out")
         self._door.drop_cookie(answer, COOKIE)
@@ -236,15 +236,17 @@ class OperatorPages:
             pieces = task.look(values)
             if step != "publish":
                 return self._show_task(task, session, lang, values, pieces=pieces)
-            if first(values, "seen") != forms.digest(values, task.fields):
+            seen, once = first(values, "seen"), first(values, "once")
+            if not once or seen != forms.digest(values, task.fields):
                 wrong = (Wrong(TEXTS[lang]["preview_changed"]),)
                 return self._show_task(task, session, lang, values, wrong, pieces, 409)
             return await self._publish(task, session, lang, values)
         except Exception as error:
             problems = _problems(error, lang)
-            if problems is None:
-                raise
             status = 503 if isinstance(error, DatabaseUnavailable | SchemaTooNew) else 422
+            if problems is None:
+                log.exception("operator_task_failed", path=task.path)
+                problems, status = (Wrong(TEXTS[lang]["broken"]),), 500
             return self._show_task(task, session, lang, values, problems, status=status)
 
     async def _publish(self, task: Task, session: Session, lang: Lang, values: Values) -> Response:
@@ -349,6 +351,9 @@ class OperatorPages:
             except (DatabaseUnavailable, SchemaTooNew) as error:
                 log.info("operator_page_not_made", path=request.url.path, reason=str(error))
                 title, status, words = t["failed"], 503, t["unreadable"]
+            except Exception:
+                log.exception("operator_page_failed", path=request.url.path)
+                title, status, words = t["failed"], 500, t["broken"]
             session = self._door.session(request)
             values = {"session": session, "title": title, "words": words, "kept": ()}
             return self._html("problem", lang, ROOT, status, **values)

@@ -169,6 +169,10 @@ _EN = {
         "This form is from another page or from an older sign-in. Nothing was done. What you "
         "typed is below: send it again."
     ),
+    "old_form": "This form is from an older sign-in. Nothing was done.",
+    "broken": (
+        "Something of our own failed. The overview shows whether it was done; the log says why."
+    ),
     "foreign": "This was sent from another site. Nothing was done.",
     "not_found": "There is no such page here.",
     "not_found_text": "The overview lists what can be done.",
@@ -348,6 +352,11 @@ _FR = {
     "bad_form": (
         "Ce formulaire vient d'une autre page ou d'une connexion plus ancienne. Rien n'a été fait. "
         "Ce que vous avez saisi est ci-dessous\u00a0: renvoyez-le."
+    ),
+    "old_form": "Ce formulaire vient d'une connexion plus ancienne. Rien n'a été fait.",
+    "broken": (
+        "Quelque chose chez nous a échoué. La vue d'ensemble montre si c'est fait\u00a0; le "
+        "journal du service dit pourquoi."
     ),
     "foreign": "Ceci a été envoyé depuis un autre site. Rien n'a été fait.",
     "not_found": "Cette page n'existe pas.",
