@@ -21,6 +21,7 @@ from outlast.observatory.notifying import Parcel
 from outlast.observatory.push_sealing import PLAIN_LIMIT_BYTES, seal
 from outlast.observatory.subscribing import Channel, Digest, Wanted
 from outlast.status.subscribe_texts import FORM
+from outlast.status.view import Snapshot
 from tests.browser.subscribing import Place
 from tests.browser.test_status_pages import CHROMIUM, SHOTS, SIZES, complaints
 from tests.observatory.notify.browsers import Browser as Reader
@@ -42,17 +43,30 @@ VENDOR = """keys => {
     };
 }"""
 """In the place of the browser's vendor, whose service needs a network."""
+ACTIVE = """async () => {
+    const { active } = await navigator.serviceWorker.ready;
+    while (active.state !== "activated") {
+        await new Promise(done => active.addEventListener("statechange", done, { once: true }));
+    }
+}"""
+
+
+@pytest.fixture(scope="module")
+def view() -> Snapshot:
+    """Played before the browser is there, whose driver keeps this thread's event loop busy."""
+    return second_of_march()["12:30"]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    found = Place(tmp_path, second_of_march()["12:30"])
+def place(tmp_path: Path, view: Snapshot) -> Iterator[Place]:
+    found = Place(tmp_path, view)
     yield found
     found.close()
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(view: Snapshot) -> Iterator[Browser]:
+    del view
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield found
@@ -186,28 +200,45 @@ def test_the_keyboard_alone_reaches_everything_and_an_error_leads_to_its_field(
 
 
 def notifications(page: Page, context: BrowserContext, place: Place, words: bytes) -> list[Any]:
-    """What the browser shows when its push service brings this."""
+    """What the browser shows when its push service brings this.
+
+    It is brought until it shows, as a push service would: a worker that is only just there may
+    miss it.
+    """
+    page.evaluate(ACTIVE)
     tools = context.new_cdp_session(page)
     found: list[Any] = []
     tools.on("ServiceWorker.workerRegistrationUpdated", lambda e: found.extend(e["registrations"]))
     tools.send("ServiceWorker.enable")
-    page.wait_for_function("navigator.serviceWorker.ready.then(() => true)")
     while not found:
         page.wait_for_timeout(20)
-    tools.send(
-        "ServiceWorker.deliverPushMessage",
-        {
-            "origin": place.url,
-            "registrationId": found[0]["registrationId"],
-            "data": words.decode(),
-        },
+    message = {
+        "origin": place.url,
+        "registrationId": found[0]["registrationId"],
+        "data": words.decode(),
+    }
+    for _ in range(20):
+        tools.send("ServiceWorker.deliverPushMessage", message)
+        if seen := shown(page, turns=75):
+            break
+    return seen
+
+
+def shown(page: Page, turns: int = 1500) -> list[Any]:
+    """The notifications on the screen, as soon as there are any; none after so many looks."""
+    found = page.evaluate(
+        """async turns => {
+            const worker = await navigator.serviceWorker.ready;
+            for (let turn = 0; turn < turns; turn += 1) {
+                const all = await worker.getNotifications();
+                if (all.length) return all.map(n => [n.title, n.body, n.lang, n.tag, n.data.url]);
+                await new Promise(done => setTimeout(done, 20));
+            }
+            return [];
+        }""",
+        turns,
     )
-    shown = page.wait_for_function(
-        "async () => { const worker = await navigator.serviceWorker.ready;"
-        " const all = await worker.getNotifications();"
-        " return all.length && all.map(n => [n.title, n.body, n.lang, n.tag, n.data.url]); }"
-    )
-    return list(shown.json_value())
+    return list(found)
 
 
 def unsealed(one: Parcel, reader: Reader) -> bytes:
@@ -263,6 +294,57 @@ def test_a_push_without_words_shows_something_all_the_same(
     page.evaluate("navigator.serviceWorker.register('/status/push.js', {scope: '/status/'})")
     ((title, _, _, _, url),) = notifications(page, told, place, b"no JSON")
     assert (title, url) == ("Outlast", "/status")
+
+
+@pytest.mark.parametrize(
+    ("url", "leads_to"),
+    [
+        ("/status/incidents/inc_a?lang=fr", "/status/incidents/inc_a?lang=fr"),
+        ("https://evil.example/", "/status"),
+        ("//evil.example/status", "/status"),
+    ],
+)
+def test_a_click_on_a_notification_leads_to_our_own_pages_alone(
+    place: Place, told: BrowserContext, url: str, leads_to: str
+) -> None:
+    page = told.new_page()
+    page.goto(f"{place.url}{PAGE}?lang=en")
+    with told.expect_event("serviceworker") as came:
+        page.evaluate("navigator.serviceWorker.register('/status/push.js', {scope: '/status/'})")
+    words = msgspec.json.encode({"title": "a", "body": "b", "tag": "t", "url": url, "lang": "en"})
+    notifications(page, told, place, words)
+    went = came.value.evaluate(
+        """async () => {
+            let went = "";
+            self.clients.openWindow = async (place) => { went = place; };  // needs a real click
+            const [notification] = await self.registration.getNotifications();
+            self.dispatchEvent(new NotificationEvent("notificationclick", { notification }));
+            return went;
+        }"""
+    )
+    assert went.removeprefix(place.url) == leads_to
+    assert (
+        page.evaluate(
+            "navigator.serviceWorker.ready.then(w => w.getNotifications()).then(n => n.length)"
+        )
+        == 0
+    )
+
+
+@pytest.mark.parametrize(("lang", "says"), [("en", "Notices have ended"), ("fr", "Les avis sont")])
+def test_who_lost_the_address_of_its_browser_is_told_to_subscribe_again(
+    place: Place, told: BrowserContext, lang: str, says: str
+) -> None:
+    page = told.new_page()
+    page.goto(f"{place.url}{PAGE}?lang={lang}")
+    page.evaluate(VENDOR, Reader.new().given)
+    with told.expect_event("serviceworker") as came:
+        page.click("#push-do")
+    page.wait_for_selector(f"text={FORM['fr' if lang == 'fr' else 'en']['push_done'][:10]}")
+    came.value.evaluate("self.dispatchEvent(new ExtendableEvent('pushsubscriptionchange'))")
+    ((title, _, spoken, _, url),) = shown(page)
+    assert title.startswith(says)
+    assert (spoken, url) == (lang, f"/status/subscribe?lang={lang}")
 
 
 def test_a_browser_that_cannot_be_reached_or_is_refused_is_told_so(

@@ -29,7 +29,8 @@
     say(part.dataset.wait);
     let found;
     try {
-      const worker = await navigator.serviceWorker.register("/status/push.js", { scope: "/status/" });
+      const script = "/status/push.js?lang=" + wishes().lang;
+      const worker = await navigator.serviceWorker.register(script, { scope: "/status/" });
       await navigator.serviceWorker.ready;
       // A former one ends: two of one browser would tell everything twice.
       const former = await worker.pushManager.getSubscription();
