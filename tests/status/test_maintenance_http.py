@@ -1,4 +1,4 @@
-"""The operators' API for windows and drafts: default deny, and stored with its audit."""
+"""The operators' API for windows: default deny, and stored with its audit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from outlast.observatory.operators import OperatorToken
 from outlast.status import openapi_table
 from outlast.status.maintenance_http import BODY_LIMIT_BYTES, MaintenanceApi
 from outlast.store.database import Database
-from tests.status.machine_house import API, NOW, outage
+from tests.status.machine_house import API, NOW
 
 TOKEN = "op_0123456789abcdef0123456789abcdef"
 NEW = {
@@ -42,9 +42,7 @@ class House:
         self.api = self.make()
 
     def make(self) -> MaintenanceApi:
-        incident = outage()
-        found = {incident.id: incident}
-        return MaintenanceApi(self.casebook, self.clock, self.token, lambda: {API}, found.get)
+        return MaintenanceApi(self.casebook, self.clock, self.token, lambda: {API})
 
     async def ask(
         self, method: str, path: str, body: Any = None, token: str = TOKEN
@@ -109,14 +107,12 @@ async def test_a_window_is_changed_and_everyone_may_read_it(house: House) -> Non
 REFUSED = (
     ("POST", "/api/maintenance", NEW, "wrong" * 8, 401, "Another's token opens nothing."),
     ("POST", "/api/maintenance/win_1", {"kind": "cancel"}, "", 401, "None opens nothing."),
-    ("GET", "/api/incidents/inc_20260302_a/draft", None, "", 401, "Drafts are for operators."),
     ("POST", "/api/maintenance", {"title": 5}, TOKEN, 400, "What is no window."),
     ("POST", "/api/maintenance", b"{", TOKEN, 400, "What is no JSON."),
     ("POST", "/api/maintenance", NEW | {"ends_at": 1}, TOKEN, 400, "What cannot be."),
     ("POST", "/api/maintenance", NEW | {"more": 1}, TOKEN, 400, "A field that is not known."),
     ("POST", "/api/maintenance", b" " * (BODY_LIMIT_BYTES + 1), TOKEN, 413, "Too long."),
     ("POST", "/api/maintenance/win_none", {"kind": "cancel"}, TOKEN, 404, "No such window."),
-    ("GET", "/api/incidents/inc_none/draft", None, TOKEN, 404, "No such incident."),
 )
 
 
@@ -128,13 +124,6 @@ async def test_what_is_refused_is_told_in_words_and_changes_nothing(
     assert found == status, why
     assert answer["error"]["message"]
     assert house.api.windows(NOW) == ()
-
-
-async def test_a_draft_comes_in_both_languages(house: House) -> None:
-    status, answer = await house.ask("GET", "/api/incidents/inc_20260302_a/draft")
-    assert status == 200
-    assert answer["update"]["fr"].startswith("Anthropic API")
-    assert answer["post_mortem"]["en"].startswith("# Anthropic")
 
 
 async def test_a_body_in_the_database_that_is_none_of_ours_takes_nothing_away(

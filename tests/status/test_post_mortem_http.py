@@ -118,6 +118,8 @@ REFUSED: tuple[tuple[str, str, Any, str, int, str], ...] = (
     ("POST", "/api/incidents/inc_20260302_a/post-mortem", TEXT, TOKEN, 400, "It goes on."),
     ("POST", "/api/incidents/inc_none/post-mortem", TEXT, TOKEN, 404, "No such incident."),
     ("GET", "/api/incidents/inc_none/post-mortem", None, "", 404, "No such incident."),
+    ("GET", "/api/incidents/inc_20260302_a/draft", None, "", 401, "Drafts are for operators."),
+    ("GET", "/api/incidents/inc_none/draft", None, TOKEN, 404, "No such incident."),
 )
 
 
@@ -130,6 +132,17 @@ async def test_what_is_refused_is_told_in_words_and_changes_nothing(
     assert answer["error"]["message"]
     assert dict(house.book.all()) == {}
     assert await house.casebook.audit() == []
+
+
+@pytest.mark.parametrize("name", ["inc_20260302_a", "inc_past"])
+async def test_a_draft_comes_in_both_languages_however_old_the_incident_is(
+    house: House, name: str
+) -> None:
+    await house.casebook.commit(Changes(incidents=(over(id="inc_past"),)))
+    status, answer = await house.ask("GET", f"/api/incidents/{name}/draft")
+    assert status == 200
+    assert answer["update"]["fr"].startswith(("Anthropic API", "C'est fini."))
+    assert answer["post_mortem"]["en"].startswith("# Anthropic")
 
 
 async def test_what_waits_for_the_database_says_so_and_is_not_forgotten_meanwhile(

@@ -33,9 +33,7 @@ class Operating:
         operator: OperatorToken,
         clock: Clock,
     ) -> None:
-        self.maintenance = MaintenanceApi(
-            casebook, clock, operator, board.states.keys, board.incident
-        )
+        self.maintenance = MaintenanceApi(casebook, clock, operator, board.states.keys)
         self.book = PostMortems(casebook, clock, board.incident)
         self._api = PostMortemApi(self.book, operator)
         door = Door(

@@ -1,9 +1,8 @@
-"""Operators' windows and drafts over HTTP. Thin.
+"""Operators' windows over HTTP. Thin.
 
     GET  /api/maintenance                        every window that is kept, with its notes
     POST /api/maintenance                        operators: announce one
     POST /api/maintenance/{window_id}            operators: note, move, begin, complete, cancel
-    GET  /api/incidents/{incident_id}/draft      operators: words to start from
 
 The windows are one snapshot in the casebook; each change is stored with its audit entry in one
 transaction. What waits for a dead database is not undone by what is stored before it: a snapshot is
@@ -25,14 +24,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from outlast.clock import Clock
-from outlast.nouns import Incident
 from outlast.observatory.case_changes import AuditEntry, Changes, Snapshot
 from outlast.observatory.casebook import Written
 from outlast.observatory.operators import OperatorToken
-from outlast.observatory.words import LANGS
 from outlast.status import maintenance
 from outlast.status.asking import Problem, answer, asked, refusal, who
-from outlast.status.drafting import draft, post_mortem
 from outlast.status.maintenance import BadMaintenance, Maintenance, NewWindow, WindowChange
 from outlast.status.view import Window
 from outlast.store.database import DatabaseUnavailable
@@ -60,14 +56,12 @@ class MaintenanceApi:
         clock: Clock,
         operator: OperatorToken,
         known: Callable[[], Collection[str]],
-        find: Callable[[str], Incident | None],
     ) -> None:
-        """`known`: the components that there are; `find`: an incident on the board."""
+        """`known`: the components that there are."""
         self._cases = cases
         self._clock = clock
         self._operator = operator
         self._known = known
-        self._find = find
         self._kept: tuple[Maintenance, ...] = ()
         self._kept_at = 0.0
         """The time of the snapshot that they are, stored or waiting."""
@@ -81,7 +75,6 @@ class MaintenanceApi:
             Route(root, self._safe(self.list), methods=["GET"]),
             Route(root, self._safe(self.announce), methods=["POST"]),
             Route(f"{root}/{{window_id}}", self._safe(self.change), methods=["POST"]),
-            Route("/api/incidents/{incident_id}/draft", self._safe(self.draft), methods=["GET"]),
         ]
 
     def windows(self, now: float) -> tuple[Window, ...]:
@@ -151,18 +144,6 @@ class MaintenanceApi:
         wanted = await asked(request, WindowChange, BODY_LIMIT_BYTES)
         made, stored = await self.put_change(request.path_params["window_id"], wanted, by)
         return answer({"window": made, "stored": stored})
-
-    async def draft(self, request: Request) -> Response:
-        who(request, self._operator)
-        found = self._find(request.path_params["incident_id"])
-        if found is None:
-            raise Problem(404, "There is no such incident on the board: drafts are for fresh ones.")
-        return answer(
-            {
-                "update": {lang: draft(found, lang) for lang in LANGS},
-                "post_mortem": {lang: post_mortem(found, lang) for lang in LANGS},
-            }
-        )
 
     async def _put(self, made: Maintenance, by: str, what: str) -> tuple[Maintenance, bool]:
         now = self._clock.wall()

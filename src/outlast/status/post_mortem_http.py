@@ -1,7 +1,8 @@
-"""Post-mortems over HTTP. Thin.
+"""Post-mortems, and drafts of what operators write, over HTTP. Thin.
 
 GET  /api/incidents/{incident_id}/post-mortem    every version, the newest last
 POST /api/incidents/{incident_id}/post-mortem    operators: write the first, or a correction
+GET  /api/incidents/{incident_id}/draft          operators: words to start from
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from starlette.routing import Route
 from outlast.nouns import Incident
 from outlast.observatory.acting import BadAction
 from outlast.observatory.operators import OperatorToken
+from outlast.observatory.words import LANGS
 from outlast.status.asking import Problem, answer, asked, refusal, who
+from outlast.status.drafting import draft, post_mortem
 from outlast.status.post_mortem_book import PostMortems
 from outlast.status.post_mortems import NewPostMortem
 from outlast.store.database import DatabaseUnavailable
@@ -34,6 +37,7 @@ class PostMortemApi:
         return [
             Route(PATH, _safe(self.look), methods=["GET"]),
             Route(PATH, _safe(self.write), methods=["POST"]),
+            Route("/api/incidents/{incident_id}/draft", _safe(self.draft), methods=["GET"]),
         ]
 
     async def look(self, request: Request) -> Response:
@@ -49,6 +53,16 @@ class PostMortemApi:
         incident = await self._incident(request.path_params["incident_id"])
         made, stored = await self._book.write(incident, wanted, by)
         return answer({"version": made, "stored": stored}, 201)
+
+    async def draft(self, request: Request) -> Response:
+        who(request, self._operator)
+        found = await self._incident(request.path_params["incident_id"])
+        return answer(
+            {
+                "update": {lang: draft(found, lang) for lang in LANGS},
+                "post_mortem": {lang: post_mortem(found, lang) for lang in LANGS},
+            }
+        )
 
     async def _incident(self, incident_id: str) -> Incident:
         found = await self._book.incident(incident_id)
