@@ -44,12 +44,15 @@ def fits(plan: Plan, chat: bool) -> bool:
     timeouts = plan.timeouts[first.upstream]
     return (
         chat
-        and not asked.stream
+        and not (asked.stream and plan.retry.hedge_after_s > 0)
         and not asked.notice
         and asked.format in _GLANCES
         and first.kind.wire is asked.format
         and first.kind is not Kind.LOCAL
         and min(timeouts.deadline_s, timeouts.whole_s) >= PATIENCE_S
+        and (
+            not asked.stream or min(timeouts.first_byte_s, timeouts.keepalive_after_s) >= PATIENCE_S
+        )
     )
 
 
@@ -77,10 +80,16 @@ class Case(msgspec.Struct, frozen=True):
 
 
 def receipt_of(
-    case: Case, ident: str, at: float, took_s: float, found: Found, theirs: str
+    case: Case,
+    ident: str,
+    at: float,
+    took_s: float,
+    found: Found,
+    theirs: str,
+    first_s: float | None = None,
 ) -> Receipt:
     """Return what is written down of a plain answer: asked `at` (wall clock), here after `took_s`;
-    `theirs`: the upstream's own request id.
+    `theirs`: the upstream's own request id; `first_s`: when a stream's first content came.
     """
     asked, candidate, ended_at = case.plan.asked, case.prepared.candidate, at + took_s
     attempt = Attempt(
@@ -91,6 +100,7 @@ def receipt_of(
         started_at=at,
         ended_at=ended_at,
         status=200,
+        first_content_s=first_s,
         tokens=found[1],
         request_id=theirs,
     )
@@ -100,7 +110,7 @@ def receipt_of(
         surface=asked.path,
         format=asked.format,
         model=asked.model,
-        stream=False,
+        stream=asked.stream,
         started_at=at,
         ended_at=ended_at,
         outcome="ok",

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from outlast.gateway.skimming import FRAME_LIMIT_BYTES, Template, joined
+from outlast.gateway.skimming import FRAME_LIMIT_BYTES, Run, Template, joined
 
 FLUSH_S = 0.08
 """How long half a word waits for its other half."""
@@ -152,26 +152,25 @@ class Flow:
             self.rest = rest
             self.life_at = now
             return b""
-        taken = self.run(data[:end], now, whole=True)
-        if taken is None:
+        found = self.read(data)
+        if found is None or found.end != end:
             return None
         self.rest = rest
-        return taken[0]
+        return self.tell(data, found, now)
 
-    def run(self, data: bytes, now: float, *, whole: bool = False) -> tuple[bytes, int] | None:
-        """Take the frames of this text at the head of `data`, which `rest` is a part of.
-
-        Return what goes out now, and how many bytes were taken. None: there are none, or, where it
-        is to be the `whole` of it, something else is there too.
-        """
+    def read(self, data: bytes) -> Run | None:
+        """Return the frames of this text at the head of `data`, which `rest` is a part of, without
+        taking them; None: there are none."""
         found = self._template.run(data)
-        if found is None or (whole and found.end != len(data)):
+        if found is None or found.end + sum(map(len, self._frames)) > self._limit_bytes:
             return None
+        return found
+
+    def tell(self, data: bytes, found: Run, now: float) -> bytes:
+        """Take the frames that `read` found there; return what goes out now."""
         texts, waiting = found.texts, self.waiting
         told = self._told(texts)
         kept = found.size_of_last(len(texts) - max(told, 0))
-        if kept + (sum(map(len, self._frames)) if told < 0 else 0) > self._limit_bytes:
-            return None
         out = b""
         if told >= 0:
             if told or waiting:
@@ -188,7 +187,24 @@ class Flow:
         if out:
             self.mid_word = False
             self.spoke_at = now
-        return out, found.end
+        return out
+
+    def anew(self) -> Flow:
+        """Return one that goes on from here, and has taken nothing itself."""
+        flow = Flow(
+            self._template,
+            self.index,
+            self.held,
+            self.rest,
+            words=self._words,
+            limit_bytes=self._limit_bytes,
+            render=self._render,
+        )
+        flow.mid_word, flow.flushing = self.mid_word, self.flushing
+        flow.number, flow.calm_s = self.number, self.calm_s
+        flow.life_at, flow.half_at, flow.spoke_at = self.life_at, self.half_at, self.spoke_at
+        flow.content_at = self.times[-1] if self.times else self.content_at
+        return flow
 
     def _told(self, texts: list[str]) -> int:
         """Return how many of these pieces may go out, with what waits; -1: not even that."""
@@ -216,6 +232,11 @@ class Flow:
         self.mid_word = True
         self.spoke_at = now
         return out
+
+    def become(self, other: Flow) -> None:
+        """Go on from where another one has got to that began where this one does."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
 
     @property
     def calm_until(self) -> float:

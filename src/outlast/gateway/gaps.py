@@ -42,7 +42,7 @@ class Gaps:
             since = at
             samples += 1
             weight = FADE if samples >= 1 / FADE else 1 / samples
-            delta = log(gap_s if gap_s > MIN_GAP_S else MIN_GAP_S) - mean
+            delta = log(max(gap_s, MIN_GAP_S)) - mean
             mean += weight * delta
             variance = (1 - weight) * (variance + weight * delta * delta)
         self._samples, self._mean, self._variance = samples, mean, variance

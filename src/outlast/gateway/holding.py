@@ -112,7 +112,7 @@ class Holder:
 
         Raises TornToolCall and HoldLimit.
         """
-        if _only_signs_of_life(unit):
+        if only_signs_of_life(unit):
             # Shown late they would mean nothing: while something waits, the exchange sends its own.
             return [unit] if self.committed and not self._held else []
         waiting, free = len(self._held), self._releasable()
@@ -294,7 +294,8 @@ def _has_content(unit: Unit) -> bool:
     )
 
 
-def _only_signs_of_life(unit: Unit) -> bool:
+def only_signs_of_life(unit: Unit) -> bool:
+    """Whether a frame says no more than that somebody is there."""
     if unit.events:
         return all(isinstance(event, Ping) for event in unit.events)
     lines = unit.raw.splitlines()

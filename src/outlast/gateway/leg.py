@@ -7,6 +7,8 @@ not of its format, a clean end before the end, a page instead of an answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from outlast.gateway.asked import Prepared
@@ -37,6 +39,8 @@ from outlast.wire.stream import (
 )
 
 ERROR_BODY_LIMIT_BYTES = 256 << 10
+_OPENING = (Start, BlockStart)
+"""What may be said with the first piece of a text without being said in its place."""
 MISSES_MAX = 4
 """After so many pieces in a row that looked unlike the one before, it is not tried again."""
 
@@ -56,6 +60,26 @@ class Broken(Exception):
 def broke(kind: str, detail: str = "") -> Broken:
     fault = msgspec.convert({"kind": kind, "detail": detail}, Fault)
     return Broken(classify_fault(fault))
+
+
+def estimated(
+    told: Tokens | None, said: Sequence[str], prompt_tokens: int, *, stopped: bool
+) -> Tokens:
+    """Return what an answer cost that said this: as told, as far as that counts; `stopped`: it is
+    whole."""
+    counted = told is not None and (told.output or not said)
+    if told is not None and counted and stopped:
+        return told
+    if told is None and not said and not prompt_tokens:
+        return Tokens()  # nothing came, so nothing was counted
+    known = told or Tokens()
+    return Tokens(
+        input=known.input or prompt_tokens,
+        output=max(known.output, estimate_tokens("".join(said))),
+        cache_read=known.cache_read,
+        cache_write=known.cache_write,
+        estimated=True,
+    )
 
 
 class Leg:
@@ -179,8 +203,9 @@ class Leg:
         """Keep a frame that said one piece of text: the next ones may look like it."""
         if not self.skims or not events or isinstance(events[0], Ping):
             return
-        piece = events[0] if len(events) == 1 else None
-        self._piece = (raw, piece) if isinstance(piece, TextDelta) else None
+        piece, before = events[-1], events[:-1]
+        alone = isinstance(piece, TextDelta) and all(isinstance(e, _OPENING) for e in before)
+        self._piece = (raw, piece) if alone and isinstance(piece, TextDelta) else None
         self._template = None
 
     def _skim(self, data: bytes) -> tuple[list[Unit], bytes]:
@@ -190,16 +215,17 @@ class Leg:
             self._misses += 1
             return [], data
         whole, flow.rest = flow.rest + data, b""
-        taken = flow.run(whole, 0.0)
-        self.absorb(flow)
-        if taken is None:
+        found = flow.read(whole)
+        if found is None:
+            self.absorb(flow)
             self._misses += 1
             return [], whole
+        out = flow.tell(whole, found, 0.0)
+        self.absorb(flow)
         self._misses = 0
-        out, end = taken
         told = flow.told
         said: list[AnswerEvent] = [TextDelta(flow.index, "".join(told))]
-        return [Unit(out, said, told)] if told else [], whole[end:]
+        return [Unit(out, said, told)] if told else [], whole[found.end :]
 
     def flow(self, render: Render | None = None) -> Flow | None:
         """Return what may take in reads in this one's place, until `absorb`; None: now nothing."""
@@ -261,19 +287,8 @@ class Leg:
 
     def estimated(self, prompt_tokens: int) -> Tokens:
         """Tokens as far as known; output that was never counted is estimated and says so."""
-        counted = self.tokens is not None and (self.tokens.output or not self._said_chars)
-        if self.tokens is not None and counted and self._holder.stopped:
-            return self.tokens
-        if self.tokens is None and not self._said_chars and not prompt_tokens:
-            return Tokens()  # nothing came, so nothing was counted
-        known = self.tokens or Tokens()
-        return Tokens(
-            input=known.input or prompt_tokens,
-            output=max(known.output, estimate_tokens("".join(self._said_chars))),
-            cache_read=known.cache_read,
-            cache_write=known.cache_write,
-            estimated=True,
-        )
+        stopped = self._holder.stopped
+        return estimated(self.tokens, self._said_chars, prompt_tokens, stopped=stopped)
 
     def _events_of(self, frame: ServerSentEvent) -> list[AnswerEvent]:
         try:

@@ -12,9 +12,10 @@ from uvicorn.server import ServerState
 
 from outlast.accounts.keys import Key
 from outlast.clock import ManualClock
-from outlast.config import LocalSettings, ServerSettings, Settings
+from outlast.config import LocalSettings, RetrySettings, ServerSettings, Settings
 from outlast.gateway.dispatch import Dispatch
 from outlast.gateway.events import Observe
+from outlast.gateway.flow import FLUSH_S
 from outlast.gateway.http import Gateway
 from outlast.gateway.metrics import Metrics
 from outlast.gateway.relay.call import Connection
@@ -24,6 +25,7 @@ from outlast.gateway.relay.lane import Plain
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.request import Request
 from outlast.gateway.relay.run import Run
+from outlast.gateway.relay.streaming import Streamed
 from outlast.gateway.state import GatewayState
 from outlast.nouns import Kind, Receipt
 from tests.gateway.relay.wire import HEAD_LIMIT_BYTES, Socket, no_app
@@ -47,7 +49,7 @@ class Keys:
         return self.authenticate(secret)
 
 
-def settings_of(folder: Path, **more: Any) -> Settings:
+def settings_of(folder: Path, retry: RetrySettings | None = None, **more: Any) -> Settings:
     """Two upstreams of each kind; a route whose models have names of their own at the first."""
     kinds = {"chat": Kind.OPENAI_CHAT, "messages": Kind.ANTHROPIC}
     upstreams = {
@@ -65,7 +67,22 @@ def settings_of(folder: Path, **more: Any) -> Settings:
         local=LocalSettings(enabled=False),
         upstreams=upstreams,
         routes=routes,
+        retry=retry or RetrySettings(),
     )
+
+
+class _Client(Socket):
+    """The client's end, which may be full at once."""
+
+    def __init__(self, side: Side) -> None:
+        super().__init__()
+        self._side = side
+
+    def write(self, data: Any) -> None:
+        super().write(data)
+        if self._side.clogs_at_once:
+            self._side.clogs_at_once = False
+            self._side.clog()
 
 
 class Side:
@@ -99,10 +116,12 @@ class Side:
         self.server = ServerState()
         self.server.default_headers = [(b"date", b"today")]
         self.connection = made(config, self.server, {})
-        self.socket = Socket()
+        self.socket = _Client(self)
         self.connection.connection_made(self.socket)
         self.upstreams: dict[str, tuple[Connection, Socket]] = {}
         self.took_express = 0
+        self.clogs_at_once = False
+        """Whether the client takes nothing more after the next write."""
 
     def exchange_key(self, key: Key | None) -> None:
         self.keys.key = key
@@ -148,8 +167,16 @@ class Side:
         """Time passes; whoever has timers looks at them."""
         self.clock.advance(seconds)
         self.connection.look(self.connection.loop.time())
+        if isinstance(self.running, Streamed):
+            self.running.alarm()
         if isinstance(self.running, Run):
             self.running.alarm()
+
+    def pause(self) -> None:
+        """So much time passes that half a word is looked at."""
+        self.clock.advance(FLUSH_S)
+        if isinstance(self.running, Run | Streamed):
+            self.running.flush()
 
     def leave(self) -> None:
         if self.connection.parser is not None:
@@ -184,6 +211,10 @@ class Side:
             "metrics": self.metrics.render(self.state, 0, self.clock.monotonic()),
             "under way": self.metrics.under_way,
             "loads": {name: load.count for name, load in self.state._loads.items()},
+            # What is learnt of silences is learnt later where text flows: at the end of all.
+            "gaps": {
+                name: one.__dict__ for name, one in self.state._gaps.items() if self.running is None
+            },
             "budget": self.state.budget.__dict__,
             "breakers": {name: one.__dict__ for name, one in self.state.breakers().items()},
             "requests": self.server.total_requests,

@@ -26,6 +26,7 @@ from outlast.gateway.limits import InFlight
 from outlast.gateway.relay.lane import Lane
 from outlast.gateway.relay.request import Request
 from outlast.gateway.relay.run import Alarms, Run
+from outlast.gateway.relay.streaming import Streamed
 from outlast.wire.codec import ApiError
 
 _log = structlog.get_logger(__name__)
@@ -44,7 +45,7 @@ class Entrance:
         # Who wants to read of each request in the log has them all go the long way, which says it.
         self._lane: Lane | None = None
         if relay is not None and not gateway.chatty:
-            self._lane = Lane(gateway, roster, relay, clock, self._run)
+            self._lane = Lane(gateway, roster, relay, clock, self._run, self._alarms_of, Streamed)
 
     @property
     def body_read_s(self) -> float:

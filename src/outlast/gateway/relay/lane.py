@@ -21,13 +21,14 @@ from outlast.gateway.events import BytesReceived, Event, HeadReceived
 from outlast.gateway.exchange import Exchange
 from outlast.gateway.http import Gateway, Roster, new_id, notice_of
 from outlast.gateway.limits import InFlight
+from outlast.gateway.live import Live
 from outlast.gateway.metrics import Plain as Sums
 from outlast.gateway.record import degraded_of, served
 from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import Call, Listener, Origin
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.request import Request
-from outlast.gateway.relay.run import Run
+from outlast.gateway.relay.run import Alarms, Run
 from outlast.outcome import Fault
 from outlast.wire.canon import BadRequest
 from outlast.wire.splice import read_head, splice
@@ -179,10 +180,20 @@ class Lane:
     """Takes requests that are plain. One for all connections."""
 
     def __init__(
-        self, gateway: Gateway, roster: Roster, relay: Relay, clock: Clock, make_run: MakeRun
+        self,
+        gateway: Gateway,
+        roster: Roster,
+        relay: Relay,
+        clock: Clock,
+        make_run: MakeRun,
+        alarms: Callable[[], Alarms],
+        streamed: type[Plain],
     ) -> None:
+        """`streamed`: what becomes of requests for streams."""
         self.relay = relay
         self.clock = clock
+        self.alarms = alarms
+        self._streamed = streamed
         self._gateway = gateway
         self._roster = roster
         self._make_run = make_run
@@ -196,7 +207,8 @@ class Lane:
             return
         if len(ways) >= WAYS_MAX:
             ways.clear()
-        way = ways[asked.model] = Way(state.settings, self._roster.generation, key)
+        name = _named(asked.model, asked.stream)
+        way = ways[name] = Way(state.settings, self._roster.generation, key)
         first, surface = plan.candidates[0], request.surface
         upstream = state.settings.upstreams[first.upstream]
         usual = notice_of(request.headers, b"", key.notice or route.notice)
@@ -207,7 +219,7 @@ class Lane:
         ):
             return
         if not express.passes(asked.format, asked.body):
-            del ways[asked.model]  # this one is not; the next may be
+            del ways[name]  # this one is not; the next may be
             return
         prepared = gateway.preparer(surface, asked)(first)
         way.origin, head = self.relay.head_of(upstream, "POST", prepared.path, prepared.headers)
@@ -229,8 +241,9 @@ class Lane:
             head = read_head(body)
         except BadRequest:
             return False
-        way = ways.get(head.model)
-        if way is None or way.case is None or head.stream or way.settings is not state.settings:
+        stream = head.stream and request.surface.streams
+        way = ways.get(_named(head.model, stream))
+        if way is None or way.case is None or way.settings is not state.settings:
             return False
         asked, candidate = way.case.plan.asked, way.case.prepared.candidate
         if way.generation != self._roster.generation or not state.smooth(way.case.names):
@@ -247,7 +260,8 @@ class Lane:
             return False
         self._gateway.metrics.under_way += 1
         state.budget.deposit(now)
-        plain = request.running = Plain(self, request, way, load, body, sent, now)
+        kind = self._streamed if stream else Plain
+        plain = request.running = kind(self, request, way, load, body, sent, now)
         self.relay.dispatch(plain)
         return True
 
@@ -265,13 +279,13 @@ class Lane:
 
     def answer(self, plain: Plain, pairs: heads.Pairs, body: bytes, found: express.Found) -> None:
         """The answer is here, and plain: put it on record, then send it."""
+        plain.request.running = None  # what happens now is nobody's: it is over
         try:
             self._answer(plain, pairs, body, found)
         except Exception:  # our own fault: the client must not wait for ever
             _log.exception("exchange failed inside Outlast")
             plain.request.crash()
-        plain.load.leave()
-        self._gateway.metrics.under_way -= 1
+        self.leave(plain)
 
     def _answer(self, plain: Plain, pairs: heads.Pairs, body: bytes, found: express.Found) -> None:
         way, gateway, now = plain.way, self._gateway, self.clock.monotonic()
@@ -283,10 +297,6 @@ class Lane:
         receipt = express.receipt_of(
             case, plain.ident, plain.at, took_s, found, theirs.decode("latin-1")
         )
-        model = receipt.attempts[0].model
-        if way.said[0] != model:
-            who = heads.lines(served(case.prepared, model, case.how))
-            way.said = (model, who.encode("latin-1", "replace"))
         gateway.well(case.prepared.candidate, receipt.ended_at, took_s, now)
         gateway.record(receipt)
         sums.add(took_s, found[1])
@@ -295,9 +305,60 @@ class Lane:
         plain.request.whole(
             b"%boutlast-request-id: %b\r\noutlast-receipt: /v1/receipts/%b\r\n"
             b"outlast-attempts: 1\r\n%bcontent-type: application/json\r\n"
-            % (lines, ident, ident, way.said[1]),
+            % (lines, ident, ident, self._said(way, found[0])),
             body,
         )
+
+    def stream_lines(self, plain: Plain, head: HeadReceived, model: str) -> bytes:
+        """Return the header lines of a stream that this model answers."""
+        passed = heads.lines(verdicts.passed_headers(head.headers)).encode("latin-1", "replace")
+        ident = plain.ident.encode()
+        return (
+            b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+            b"x-accel-buffering: no\r\noutlast-request-id: %b\r\n"
+            b"outlast-receipt: /v1/receipts/%b\r\noutlast-attempts: 1\r\n%b"
+            % (passed, ident, ident, self._said(plain.way, model))
+        )
+
+    def settle(self, plain: Plain, live: Live) -> None:
+        """A plain stream is whole: put it on record."""
+        case, sums, gateway, now = (
+            plain.way.case,
+            plain.way.sums,
+            self._gateway,
+            self.clock.monotonic(),
+        )
+        assert case is not None
+        assert sums is not None
+        candidate, times, headers = case.prepared.candidate, live.times, live.head.headers
+        gateway.state.gaps(candidate).learn(times[0], times[1:])
+        first_s, took_s = times[0] - plain.since, now - plain.since
+        found = (live.model, live.estimated(max(1, len(plain.question) // 4)))
+        theirs = headers.get("request-id") or headers.get("x-request-id", "")
+        receipt = express.receipt_of(case, plain.ident, plain.at, took_s, found, theirs, first_s)
+        gateway.well(candidate, receipt.ended_at, first_s, now)
+        gateway.record(receipt)
+        sums.add(took_s, found[1])
+        gateway.metrics.first_token.add(candidate.upstream, first_s)
+
+    def leave(self, plain: Plain) -> None:
+        """A plain request is over."""
+        plain.load.leave()
+        self._gateway.metrics.under_way -= 1
+
+    def _said(self, way: Way, model: str) -> bytes:
+        """Return the header lines that say who answers."""
+        assert way.case is not None
+        model = model or way.case.prepared.candidate.model
+        if way.said[0] != model:
+            who = heads.lines(served(way.case.prepared, model, way.case.how))
+            way.said = (model, who.encode("latin-1", "replace"))
+        return way.said[1]
+
+
+def _named(model: str, stream: bool) -> str:
+    """What ways are known by: a model that answers in streams is another one."""
+    return f"{model}\n" if stream else model
 
 
 @lru_cache(maxsize=512)

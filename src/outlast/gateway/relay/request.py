@@ -273,6 +273,15 @@ class Request:
         if data:
             self._out.append(heads.chunk(data) if self._chunked else data)
 
+    def stream(self, lines: bytes) -> None:
+        """Begin to answer 200 with these header lines."""
+        if self.old:
+            self._chunked = self.keep_alive = False
+        coding = b"transfer-encoding: chunked\r\n" if self._chunked else b""
+        closing = b"" if self.keep_alive else b"connection: close\r\n"
+        usual = self._connection.usual_lines()
+        self._out.append(b"HTTP/1.1 200 OK\r\n%b%b%b%b\r\n" % (usual, lines, coding, closing))
+
     def pass_on(self, data: bytes) -> None:
         """As `body` and `flush`, in the middle of an answer."""
         if self._chunked:

@@ -96,6 +96,12 @@ class Client(Protocol):
     def flush(self) -> None: ...
 
 
+class Flushed(Protocol):
+    """Whose half words are looked at."""
+
+    def flush(self) -> None: ...
+
+
 class Run:
     """Runs one exchange to its end; `on_done` is called once, when the client has all."""
 
@@ -139,16 +145,26 @@ class Run:
         self._busy = True
         self._work(self._exchange.start, (self._now(),))
 
-    def adopt(self, call: Holding, since: float, heard: Iterable[Event]) -> Listener:
+    def adopt(
+        self, call: Holding, since: float, heard: Iterable[Event], flow: Flow | None = None
+    ) -> Listener:
         """Take over its first attempt, which is under way `since` then, and what was heard of it:
-        nothing follows from that yet. Returns who hears the rest."""
+        what follows from that was done. `flow`: what has taken in text since. Returns who hears
+        the rest."""
 
         def retell(_: None) -> list[Command]:
-            for command in self._exchange.start(since):
-                if isinstance(command, SetTimer):
-                    self._carry_out(command)
+            commands = self._exchange.start(since)
             for event in heard:
-                self._exchange.handle(event)
+                commands += self._exchange.handle(event)
+            for command in commands:
+                if isinstance(command, SetTimer) and not (flow and command.timer == "flush"):
+                    self._carry_out(command)
+            if flow is not None:
+                own = self._exchange.flow()
+                assert own is not None
+                own.become(flow)
+                if flow.flushing:
+                    self._alarms.half(self, flow.half_at + FLUSH_S - self._now())
             return []
 
         self._calls[0] = call
@@ -350,7 +366,7 @@ class Alarms:
         self._now = clock.monotonic
         self._runs: set[Run] = set()
         self._ticking = False
-        self._halves: dict[int, list[Run]] = {}
+        self._halves: dict[int, list[Flushed]] = {}
 
     def add(self, run: Run) -> None:
         self._runs.add(run)
@@ -358,7 +374,7 @@ class Alarms:
             self._ticking = True
             self.loop.call_later(TICK_S, self._tick)
 
-    def half(self, run: Run, wait_s: float) -> None:
+    def half(self, run: Flushed, wait_s: float) -> None:
         """Let a run look at its half word then: many at once, since there are many."""
         slot = int((self.loop.time() + wait_s) / SLOT_S) + 1
         runs = self._halves.get(slot)
@@ -371,7 +387,7 @@ class Alarms:
     def _look(self, slot: int) -> None:
         self._flush(self._halves.pop(slot))
 
-    def _flush(self, runs: list[Run]) -> None:
+    def _flush(self, runs: list[Flushed]) -> None:
         try:
             while runs:
                 runs.pop().flush()

@@ -1,0 +1,186 @@
+"""A plain stream on its way: from the first read to the receipt, without an exchange. Thin.
+
+live.py says what is plain. What is not, at any word of the upstream, of the client or of a timer,
+goes the long way, as in lane.py: a run of an exchange takes over the call, and the flow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from outlast.gateway.events import HeadReceived
+from outlast.gateway.flow import FLUSH_S, Flow
+from outlast.gateway.gaps import SUSPECT_FLOOR_S
+from outlast.gateway.live import Live, Odd
+from outlast.gateway.relay import heads
+from outlast.gateway.relay.call import Listener
+from outlast.gateway.relay.lane import LOOK_S, Plain
+from outlast.gateway.relay.run import Run
+
+_log = structlog.get_logger(__name__)
+
+
+class Streamed(Plain):
+    """One plain stream under way: the call that is made for it, and who hears it."""
+
+    __slots__ = ("_alarm", "_flow", "_live")
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self._live: Live | None = None
+        self._flow: Flow | None = None
+        """Takes in text, once something was shown."""
+        self._alarm: asyncio.TimerHandle | None = None
+
+    # -- the upstream --------------------------------------------------------------------------
+
+    def headed(self, status: int, headers: dict[str, str]) -> None:
+        if not self._live_from(status, headers):
+            self._the_long_way()[1].headed(status, headers)
+
+    def _live_from(self, status: int, headers: dict[str, str]) -> bool:
+        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if status != 200 or media_type != "text/event-stream":
+            return False
+        head = HeadReceived(0, status, headers, self._lane.clock.monotonic())
+        surface = self.request.surface
+        self._live = Live(surface.codecs[surface.format].reader(), head)
+        return True
+
+    def received(self, data: bytes) -> None:
+        now, flow = self._lane.clock.monotonic(), self._flow
+        if flow is not None and (out := flow.feed(data, now)) is not None:
+            self._wait(flow, now)
+            if out:
+                self.request.pass_on(out)
+            return
+        live = self._live
+        assert live is not None
+        try:
+            out = live.feed(data, now)
+        except Odd:
+            self._the_long_way()[1].received(data)
+            return
+        if live.ended:
+            self._finish(live, out)
+            self.release()
+        else:
+            self._show(live, out, now)
+
+    def answered(self, status: int, pairs: heads.Pairs, body: bytes) -> None:
+        live = None
+        if self._live_from(status, heads.response_headers(pairs)):
+            live = self._live
+            assert live is not None
+            try:
+                out = live.feed(body, self._lane.clock.monotonic())
+            except Odd:
+                live = None
+        if live is None or not live.ended:
+            self._live = None  # it is told once more
+            self._the_long_way()[1].answered(status, pairs, body)
+        else:
+            self._finish(live, out)
+
+    def _finish(self, live: Live, out: bytes) -> None:
+        """The answer is whole: put it on record, then send its last bytes."""
+        request = self.request
+        self._over()
+        request.running = None
+        try:
+            self._lane.settle(self, live)
+            if self._flow is None:
+                request.stream(self._lane.stream_lines(self, live.head, live.model))
+            request.body(out)
+            request.end()
+        except Exception:  # our own fault: the client must not wait for ever
+            _log.exception("exchange failed inside Outlast")
+            request.crash()
+        self._lane.leave(self)
+
+    def ended(self) -> None:
+        self._the_long_way()[1].ended()
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def _show(self, live: Live, out: bytes, now: float) -> None:
+        """Send what may be shown by now, if that is anything."""
+        flow = live.flow
+        if flow is None:
+            return
+        self._wait(flow, now)
+        if out:
+            self._flow = flow
+            flow.calm_s = self._calm_s()
+            loop = self._lane.relay.loop
+            self._alarm = loop.call_later(max(0.0, flow.calm_until - now), self.alarm)
+            self.request.stream(self._lane.stream_lines(self, live.head, live.model))
+            self.request.body(out)
+            self.request.flush()
+
+    def _calm_s(self) -> float:
+        case = self.way.case
+        assert case is not None
+        timeouts = case.plan.timeouts[case.prepared.candidate.upstream]
+        return min(SUSPECT_FLOOR_S, timeouts.stall_s, timeouts.whole_s)
+
+    def _wait(self, flow: Flow, now: float) -> None:
+        """Have somebody look at half a word, if one waits."""
+        if flow.waiting and not flow.flushing:
+            flow.flushing = True
+            self._lane.alarms().half(self, flow.half_at + FLUSH_S - now)
+
+    def flush(self) -> None:
+        """It is time to look at the half word that waits."""
+        live = self._live
+        if live is None or live.flow is None or self.request.running is not self:
+            return
+        now = self._lane.clock.monotonic()
+        live.flow.flushing = False
+        out = live.flush(now)
+        if self._flow is None:
+            self._show(live, out, now)
+            return
+        self._wait(self._flow, now)
+        if out:
+            self.request.pass_on(out)
+
+    def look(self) -> None:
+        """Let the exchange have its timers before they are due."""
+        case = self.way.case
+        assert case is not None
+        timeouts = case.plan.timeouts[case.prepared.candidate.upstream]
+        first_s = min(timeouts.first_byte_s, timeouts.keepalive_after_s, timeouts.deadline_s)
+        soon = self._lane.clock.monotonic() + LOOK_S
+        if self._flow is None and self.since + min(first_s, timeouts.whole_s) < soon:
+            self._the_long_way()
+
+    def alarm(self) -> None:
+        """Silences are the exchange's to judge."""
+        self._alarm = None
+        if self._flow is None or self.request.running is not self:
+            return
+        wait_s = self._flow.calm_until - self._lane.clock.monotonic()
+        if wait_s > 0:
+            self._alarm = self._lane.relay.loop.call_later(wait_s, self.alarm)
+        else:
+            self._the_long_way()
+
+    def _over(self) -> None:
+        """Nobody needs to look at it any more."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+    def _the_long_way(self) -> tuple[Run, Listener]:
+        self._over()
+        live = self._live
+        run = self.request.running = self._lane.run_of(self)
+        heard = live.heard if live is not None else []
+        hearing = run.adopt(self, self.since, heard, self._flow)
+        if self.listener is self:
+            self.listener = hearing
+        return run, hearing

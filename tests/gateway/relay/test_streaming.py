@@ -1,0 +1,181 @@
+"""A plain stream says, does and writes down what the exchange would, whatever happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outlast.config import RetrySettings, Settings
+from outlast.gateway.relay.run import Run
+from outlast.gateway.relay.streaming import Streamed
+from outlast.nouns import Format
+from tests.gateway.relay.test_lane import (
+    HEADS,
+    LENGTH,
+    MODELS,
+    PATHS,
+    Both,
+    asks,
+    cut,
+    plainly,
+    request,
+    whole,
+)
+from tests.gateway.relay.twins import settings_of
+from tests.gateway.test_skimming import AFTER, BEFORE, PIECE, streams
+
+pytestmark = pytest.mark.asyncio
+
+WISH = b', "stream": true}'
+STEPS = ["leave", "wait", "pause", "pause", "interrupt", "stop", "clog", "unclog"]
+ANSWER_HEADS = [
+    b"content-type: text/event-stream\r\n",
+    b"Content-Type: text/event-stream; charset=utf-8\r\nx-request-id: r1\r\nServer: x\r\n",
+    b"request-id: r2\r\ncontent-type: text/event-stream\r\n"
+    b"x-ratelimit-a: 1\r\nX-Ratelimit-a: 2\r\n",
+    b"content-type: application/json\r\n",
+    b"",
+]
+
+
+def chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def answer(lines: bytes, frames: list[bytes], status: int = 200) -> bytes:
+    head = b"HTTP/1.1 %d X\r\n%btransfer-encoding: chunked\r\n\r\n" % (status, lines)
+    return head + b"".join(map(chunk, frames)) + b"0\r\n\r\n"
+
+
+def plain(form: Format, *texts: str) -> list[bytes]:
+    """The frames of a stream that is one text."""
+    pieces = [PIECE[form](text, "plain", False) for text in texts]
+    return [BEFORE[form], *pieces, AFTER[form]]
+
+
+def learn(both: Both, form: Format, model: str, extra: bytes) -> None:
+    """Two plain streams with this head, answered plainly."""
+    for _ in range(2):
+        both.do("connect")
+        both.do("ask", request(form, model, extra, LENGTH[0], WISH))
+        for name in both.asked():
+            both.do("answer", name, answer(ANSWER_HEADS[0], plain(form, "Well", ". ", "So")))
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.data())
+async def test_both_say_do_and_write_down_the_same(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    form, pieces = data.draw(streams())
+    model = data.draw(st.sampled_from([MODELS[form], MODELS[form], "named"]))
+    extra = data.draw(st.one_of(st.just(b""), st.sampled_from(HEADS)))
+    both = Both(settings_of(tmp_path_factory.getbasetemp()))
+    learn(both, form, model, extra)
+    for _ in range(data.draw(st.integers(1, 2))):
+        both.do("connect")
+        both.do("ask", request(form, model, extra, LENGTH[0], WISH))
+        status = data.draw(st.sampled_from([200] * 12 + [201, 204, 400, 529]))
+        lines = data.draw(st.sampled_from([*ANSWER_HEADS[:3] * 4, *ANSWER_HEADS]))
+        sent = answer(lines, [piece for piece in pieces if piece], status)
+        cuts = data.draw(st.lists(st.integers(0, len(sent)), max_size=8))
+        if data.draw(st.integers(0, 5)) == 5:
+            sent = sent[: data.draw(st.integers(0, len(sent)))]
+        for one in cut(sent, cuts):
+            if both.asked():
+                both.do("answer", both.asked()[0], one)
+            if data.draw(st.integers(0, 3)) == 3:
+                both.do(data.draw(st.sampled_from(STEPS)))
+        if both.asked() and data.draw(st.integers(0, 1)) == 1:
+            both.do("answer", both.asked()[0], closes=True)
+        for _ in range(8):
+            if both.asked():
+                both.do("wait", 1000.0)
+    if not both.sides[0].socket.closing:
+        both.do("leave")
+
+
+def begun(folder: Path, form: Format = Format.OPENAI_CHAT, chosen: Settings | None = None) -> Both:
+    """A stream was asked for, by a head that is known."""
+    both = Both(chosen or settings_of(folder))
+    learn(both, form, MODELS[form], b"")
+    both.do("connect")
+    both.do("ask", request(form, MODELS[form], b"", LENGTH[0], WISH))
+    return both
+
+
+def express(both: Both) -> bool:
+    """Whether the stream goes without an exchange on one side; on the other it never does."""
+    short, long = both.sides
+    assert not isinstance(long.running, Streamed)
+    return isinstance(short.running, Streamed)
+
+
+@pytest.mark.parametrize("form", PATHS)
+@pytest.mark.parametrize("together", [True, False])
+async def test_a_plain_stream_needs_no_exchange(
+    tmp_path: Path, form: Format, together: bool
+) -> None:
+    both = begun(tmp_path, form)
+    assert express(both)
+    name, frames = both.asked()[0], plain(form, "The", " sea", " is", " wi", "de", ". ", "é", "!")
+    if together:
+        both.do("answer", name, answer(ANSWER_HEADS[1], frames))
+    else:
+        head, _, _ = answer(ANSWER_HEADS[1], []).partition(b"0\r\n")
+        both.do("answer", name, head)
+        for frame in frames[:-1]:
+            both.do("answer", name, chunk(frame))
+            assert express(both)
+        both.do("answer", name, chunk(frames[-1]) + b"0\r\n\r\n")
+    assert [side.settled[-1].outcome for side in both.sides] == ["ok", "ok"]
+    assert both.sides[0].took_express > both.sides[1].took_express == 0
+
+
+@pytest.mark.parametrize("form", PATHS)
+async def test_half_a_word_and_silences_are_looked_at(tmp_path: Path, form: Format) -> None:
+    both = begun(tmp_path, form)
+    name, frames = both.asked()[0], plain(form, "So", " it", "s", " is")
+    head, _, _ = answer(ANSWER_HEADS[1], []).partition(b"0\r\n")
+    both.do("answer", name, head + chunk(frames[0]) + chunk(frames[1]))
+    both.do("pause")
+    assert b"So" in both.sides[0].socket.sent
+    assert express(both)
+    both.do("answer", name, chunk(frames[2]))
+    both.do("pause")
+    both.do("answer", name, chunk(frames[3]))
+    assert express(both)
+    both.do("wait", 1.5)
+    assert not express(both)
+    assert isinstance(both.sides[0].running, Run)
+    both.do("answer", name, chunk(frames[4]) + chunk(frames[5]) + b"0\r\n\r\n")
+    assert both.sides[0].settled[-1].outcome == "ok"
+
+
+async def test_a_stream_that_may_be_hedged_is_the_exchanges(tmp_path: Path) -> None:
+    hedging = RetrySettings(hedge_after_s=30)
+    assert not express(begun(tmp_path, chosen=settings_of(tmp_path, retry=hedging)))
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_a_client_that_does_not_read_ends_no_answer_twice(
+    tmp_path: Path, streamed: bool
+) -> None:
+    """What is written last may be more than the client takes at once."""
+    form = Format.OPENAI_CHAT
+    if streamed:
+        both, said = begun(tmp_path), answer(ANSWER_HEADS[1], plain(form, "So. "))
+    else:
+        both, said = await plainly(tmp_path), whole(form)
+        both.do("connect")
+        both.do("ask", asks())
+    for side in both.sides:
+        side.clogs_at_once = True
+    both.do("answer", both.asked()[0], said)
+    both.do("unclog")
+    for side in both.sides:
+        assert (len(side.settled), side.metrics.under_way, side.running) == (3, 0, None)
+        assert side.entrance._alarms is None or not side.entrance._alarms._runs
