@@ -45,6 +45,12 @@ class Pages(House):
         return await self.ask("POST", path, raw, **usual | headers)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def played() -> None:
+    """The day that is shown, played while no event loop runs: it brings its own."""
+    second_of_march()
+
+
 @pytest.fixture
 async def pages(tmp_path: Path) -> AsyncIterator[Pages]:
     made = Pages(tmp_path)

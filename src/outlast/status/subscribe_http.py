@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
 
-import structlog
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -42,8 +42,6 @@ from outlast.status.subscribe_texts import FORM
 from outlast.status.view import Snapshot
 from outlast.store.database import DatabaseUnavailable
 from outlast.store.migrations import SchemaTooNew
-
-log = structlog.get_logger(__name__)
 
 FIELDS_LIMIT = 300
 """Fields of a form, all together."""
@@ -216,20 +214,19 @@ class SubscribePages:
             button=form["test_do"] if testable and not done else "",
             do="test",
         )
-        return self._renderer.about(
+        wanted = asked or asked_of(found.wanted, found.kind)
+        return self._renderer.managed(
             self._view(),
             lang,
             said,
-            MANAGE_PAGE,
             {"token": token},
-            wanted=asked or asked_of(found.wanted, found.kind),
-            kind=found.kind,
+            wanted=msgspec.structs.replace(wanted, kind=found.kind.value),
             problems=wrongs(refusal.problems, refusal.texts, lang) if refusal else (),
         )
 
     def _about(self, lang: Lang, said: Said, path: str = HERE, token: str = "") -> bytes:
         query = {"token": token} if token else {}
-        return self._renderer.about(self._view(), lang, said, path, query)
+        return self._renderer.about(lang, said, path, query)
 
     async def worker(self, request: Request) -> Response:
         del request

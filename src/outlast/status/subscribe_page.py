@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from outlast.nouns import Impact
 from outlast.observatory.accepting import Asked, Problem
+from outlast.observatory.notify_texts import MANAGE_PAGE
 from outlast.observatory.subscribing import DEFAULT_STATES, EXTRA_STATES, Channel, Digest, Wanted
 from outlast.observatory.words import Lang, component_name, provider_name, surface_name
 from outlast.status.page import FOLDER, ROOT, Renderer, content_hash, squeezed
@@ -128,20 +129,9 @@ class FormRenderer(Renderer):
         )
 
     def about(
-        self,
-        view: Snapshot,
-        lang: Lang,
-        said: Said,
-        path: str = HERE,
-        query: dict[str, str] | None = None,
-        *,
-        wanted: Asked | None = None,
-        kind: Channel = Channel.EMAIL,
-        problems: Sequence[Wrong] = (),
+        self, lang: Lang, said: Said, path: str = HERE, query: dict[str, str] | None = None
     ) -> bytes:
-        """A page about one subscription; `wanted`: with the form to change it."""
-        digests = (Digest.NOW,) if kind is Channel.WEBHOOK else tuple(Digest)
-        offered = choice(view, wanted, lang, digests=digests) if wanted is not None else None
+        """A page that says something, with one button at most. It needs to know of no status."""
         return self._page(
             "subscription.html",
             lang,
@@ -149,9 +139,32 @@ class FormRenderer(Renderer):
             query or {},
             title=said.title,
             said=said,
+            asked=None,
+            choice=None,
+            problems=(),
+        )
+
+    def managed(
+        self,
+        view: Snapshot,
+        lang: Lang,
+        said: Said,
+        query: dict[str, str],
+        *,
+        wanted: Asked,
+        problems: Sequence[Wrong] = (),
+    ) -> bytes:
+        """The page of one subscription: with the form to change it, and the button to leave."""
+        digests = (Digest.NOW,) if wanted.kind == Channel.WEBHOOK else tuple(Digest)
+        return self._page(
+            "subscription.html",
+            lang,
+            MANAGE_PAGE,
+            query,
+            title=said.title,
+            said=said,
             asked=wanted,
-            choice=offered,
-            push_key="",
+            choice=choice(view, wanted, lang, digests=digests),
             problems=problems,
         )
 
