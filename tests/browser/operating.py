@@ -8,9 +8,13 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from outlast.observatory.case_changes import Changes
+from outlast.observatory.casebook import Casebook
 from outlast.observing import Observing
+from outlast.status.view import date_of
+from outlast.store.database import Database
 from tests.observatory.service.test_service import failing
-from tests.status.operator_house import Operator, desk, past_incident
+from tests.status.operator_house import Operator, desk, last_week
 
 T = TypeVar("T")
 
@@ -25,7 +29,7 @@ class Service:
         self._close = asyncio.Event()
         self.operator: Operator
         self.open_id = ""
-        self.past_id = ""
+        self.past_id = self.past_month = ""
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
         assert self._open.wait(60)
@@ -49,14 +53,23 @@ class Service:
         self._loop.call_soon_threadsafe(self._close.set)
         self._thread.join(60)
 
+    async def _remember(self) -> None:
+        """An outage of last week, which the service finds in its database when it starts."""
+        database = Database(f"sqlite:///{self._folder / 'outlast.db'}")
+        casebook, past = Casebook(database), last_week()
+        await casebook.commit(Changes(incidents=(past,)))
+        await casebook.close()
+        await database.close()
+        self.past_id, self.past_month = past.id, date_of(past.started_at)[:7]
+
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._whole())
 
     async def _whole(self) -> None:
+        await self._remember()
         async with desk(self._folder) as operator:
             self.operator = operator
             self.open_id = str((await failing(operator.reader))["id"])
-            self.past_id = (await past_incident(operator)).id
             self._open.set()
             await self._close.wait()

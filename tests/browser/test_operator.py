@@ -156,6 +156,32 @@ def test_a_post_mortem_is_written_corrected_and_read(service: Service, browser: 
     assert "It was another change." in section.inner_text()
     assert section.locator("a[href='https://example.org/change']").first.is_visible()
     context.close()
+    for lang in ("en", "fr"):
+        for size, scheme in (("desktop", "light"), ("phone", "dark")):
+            read_publicly(service, browser, lang, size, scheme)
+
+
+def read_publicly(service: Service, browser: Browser, lang: str, size: str, scheme: str) -> None:
+    """The post-mortem where readers find it: axe finds nothing there, and nothing is too wide."""
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        bypass_csp=True,
+    )
+    page = context.new_page()
+    paths = {
+        "incident": f"/status/incidents/{service.past_id}?lang={lang}",
+        "history": f"/status/history?month={service.past_month}&lang={lang}",
+    }
+    for name, path in paths.items():
+        page.goto(service.url + path)
+        assert page.locator("#post-mortem, a[href$='#post-mortem']").count() == 1, name
+        assert complaints(page) == [], name
+        assert fits(page), name
+        shot = f"post-mortem-{name}-{lang}-{size}-{scheme}.png"
+        page.screenshot(path=SHOTS / shot, full_page=True)
+    context.close()
 
 
 def test_what_is_typed_is_there_again_when_the_session_has_ended_meanwhile(

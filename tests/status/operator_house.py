@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from outlast.clock import SystemClock
 from outlast.nouns import Incident, Stage
 from outlast.observatory.case_changes import Changes
 from outlast.observing import Observing
@@ -157,15 +158,20 @@ async def desk(folder: Path, lang: str = "en", public_url: str = "") -> AsyncIte
             await operator.session.close()
 
 
-async def past_incident(operator: Operator, **changes: Any) -> Incident:
-    """An outage of last week, in the database alone."""
-    now = operator.reader.running.service.clock.wall()
+def last_week(**changes: Any) -> Incident:
+    """An outage of last week."""
+    began = SystemClock().wall() - 7 * 86_400
     fields = {
-        "opened_at": now - 7 * 86_400,
-        "started_at": now - 7 * 86_400 - 60,
-        "resolved_at": now - 7 * 86_400 + 3000,
+        "opened_at": began,
+        "started_at": began - 60,
+        "resolved_at": began + 3000,
         "stage": Stage.RESOLVED,
     }
-    incident = over(**(fields | changes))
+    return over(**(fields | changes))
+
+
+async def past_incident(operator: Operator, **changes: Any) -> Incident:
+    """An outage of last week, in the database alone."""
+    incident = last_week(**changes)
     await operator.observing.casebook.commit(Changes(incidents=(incident,)))
     return incident

@@ -77,7 +77,7 @@ def test_a_correction_is_marked_and_the_version_before_can_still_be_read() -> No
     assert "It was two hours, not one." in said
     assert said.index("It failed for two hours.") < said.index("It failed for an hour.")
     assert "As it stood from 2026-03-02 12:20 UTC" in said
-    assert '<div lang="en">' in page(view, "incidents/inc_over", "fr")
+    assert '<div class="prose" lang="en">' in page(view, "incidents/inc_over", "fr")
 
 
 @pytest.mark.parametrize(("path", "versions"), [("history", 1), ("history", 2), ("", 2)])
