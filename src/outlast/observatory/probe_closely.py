@@ -4,11 +4,13 @@ A component whose own test is on the way to a suspicion (sequential.py) is asked
 seconds: what seemed to be chance is known to be none within half a minute, or to be some. A look
 costs little (the deepest kind of probe that a component has, asked briefly), ends when its reason
 does, and has an allowance: `ALLOWED_S` in any `SPAN_S`, so that what flaps for hours is no load.
+What a look at a part asks counts for the whole too.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -59,11 +61,16 @@ class CloseLooks:
         self._forget(now)
         return [name for name, look in self._looks.items() if look.next_at <= now]
 
-    def begun(self, component: str, now: float, roll: float) -> None:
-        """A probe of it was begun; `roll` in [0, 1) says how soon the next one follows."""
+    def begun(self, shown: Iterable[str], now: float, roll: float) -> None:
+        """A probe was begun that shows how these components are; it takes from the allowance of
+        each, so that two looks at one thing are not twice the load. `roll` in [0, 1) says how soon
+        the next one follows."""
         gap_s = GAP_S[0] + (GAP_S[1] - GAP_S[0]) * roll
-        self._spent.setdefault(component, deque()).append((now, gap_s))
-        self._looks[component].next_at = self._allowed_at(component, now + gap_s)
+        for name in shown:
+            self._spent.setdefault(name, deque()).append((now, gap_s))
+            look = self._looks.get(name)
+            if look is not None:
+                look.next_at = self._allowed_at(name, now + gap_s)
 
     def wait(self, component: str, until: float) -> None:
         """It is not asked before then; that costs it nothing."""

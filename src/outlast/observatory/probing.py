@@ -19,11 +19,11 @@ Times are monotonic seconds, told by the caller; `roll` gives numbers in [0, 1).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from outlast.nouns import Observation, Outcome, Scope
+from outlast.nouns import Component, Observation, Outcome, Scope
 from outlast.observatory.probe_budget import DAY_S, Budget
 from outlast.observatory.probe_closely import GAP_S, CloseLooks
 from outlast.observatory.probe_events import (
@@ -207,7 +207,7 @@ class Probing:
             ):
                 continue
             busy[asked.provider] += 1
-            self._looks.begun(component, now, self._roll())
+            self._looks.begun({component, *_shown(asked)}, now, self._roll())
             return [_begin(turn, now, asked)]
         self._looks.wait(component, now + GAP_S[1])
         return []
@@ -345,6 +345,14 @@ def _begin(turn: _Turn, now: float, asked: Target | None = None) -> Run:
 def _free(turn: _Turn, busy: Counter[str]) -> bool:
     """Whether it may run: it does not already, and its vendor is not asked too much at once."""
     return not turn.running and busy[turn.target.provider] < PER_PROVIDER_MAX
+
+
+def _shown(target: Target) -> Iterator[str]:
+    """The components that a probe of this target is evidence for."""
+    yield target.component
+    yield Component.parse(target.component).whole.name
+    if target.upstream:
+        yield f"outlast/upstream/{target.upstream}"
 
 
 def _related(target: Target, name: str) -> bool:

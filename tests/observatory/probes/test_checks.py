@@ -16,7 +16,13 @@ from outlast.config import Settings, UpstreamSettings
 from outlast.nouns import Kind, Observation, Outcome, Scope, Tokens
 from outlast.observatory.probe_checks import Checks, judged
 from outlast.observatory.probe_events import Seen
-from outlast.observatory.probe_targets import QUESTION, ProbeKind, Target
+from outlast.observatory.probe_targets import (
+    BRIEF_MAX_TOKENS,
+    QUESTION,
+    ProbeKind,
+    Target,
+    briefly,
+)
 from outlast.outcome import Network
 from outlast.simulator import Script, Vendor
 from outlast.simulator.script import Fault, FaultKind
@@ -43,11 +49,13 @@ class Inside:
         self.heard = heard or Heard(WELL)
         self.error = error
         self.asked: list[Any] = []
+        self.limits: list[int] = []
 
     async def ask(
         self, upstream: str, model: str, question: str, *, max_tokens: int, limit_s: float
     ) -> Heard:
         self.asked.append((upstream, model, question))
+        self.limits.append(max_tokens)
         if self.error is not None:
             raise self.error
         return self.heard
@@ -238,6 +246,14 @@ async def test_a_canary_tells_its_speed_and_whether_it_was_right() -> None:
     assert seen.evidence == "first token after 0.42 s, 55 tokens/s, right answer"
     assert (seen.right, seen.tokens, seen.latency_s) == (True, 60, 0.42)
     assert seen.id == "probe/req_1"
+
+
+async def test_a_brief_canary_asks_for_fewer_words_and_is_judged_by_those_that_came() -> None:
+    inside = Inside(Heard(WELL, text="1 2 3 4 5 6 7 8", stop="max_tokens"))
+    canary = target(ProbeKind.CANARY, upstream="u", model="m", tokens=90)
+    seen = await checks(inside=inside)(briefly(canary))
+    assert inside.limits == [BRIEF_MAX_TOKENS]
+    assert (seen.outcome, seen.right) == (Outcome.OK, None)
 
 
 async def test_a_wrong_answer_is_seen_and_not_yet_judged() -> None:

@@ -183,6 +183,28 @@ def test_two_looks_at_what_one_probe_shows_ask_it_once() -> None:
     assert len(lab.begun) >= 10
 
 
+def test_two_looks_at_what_one_probe_shows_have_one_allowance() -> None:
+    lab = Lab(CANARY, A_API)
+    names = ("a/api/m", "a/api", "outlast/upstream/ua")
+    for minute in range(20):
+        for name in names:
+            lab.feed(Enough(name, lab.now))
+            lab.feed(Closer(name, lab.now))
+        lab.run(minute * 60.0 + 60)
+    times = lab.times()
+    most = ALLOWED_S / GAP_S[0]
+    assert all(sum(at <= one < at + SPAN_S for one in times) <= most for at in times)
+
+
+def test_one_part_that_was_looked_at_leaves_another_its_look() -> None:
+    lab = Lab(CANARY, OTHER)
+    lab.feed(Closer("a/api/m", 0.0))
+    lab.run(80.0)
+    lab.feed(Closer("a/api/n", 80.0))
+    lab.run(90.0)
+    assert lab.names()[-1] == "a-n"
+
+
 def test_an_answer_that_takes_long_is_waited_for() -> None:
     playbook = book(A_WEB) >> Closer("a/web", 3) << "run a-web"
     playbook = playbook >> Due(6) >> Due(10) >> Due(30)
@@ -246,7 +268,7 @@ def test_no_component_is_looked_at_for_more_than_its_allowance(
         until = now + wait_s
         while now < until:
             for name in looks.due(now):
-                looks.begun(name, now, roll.random())
+                looks.begun([name], now, roll.random())
                 begun.append(now)
             now = min(until, max(now + 0.1, looks.wake_at() or until))
         if what == "ask":
@@ -263,6 +285,6 @@ def test_the_pace_varies_so_that_many_services_do_not_ask_as_one() -> None:
     looks.ask("a", 0.0)
     found = []
     for roll in (0.0, 0.5, 0.999):
-        looks.begun("a", 10.0, roll)
+        looks.begun(["a"], 10.0, roll)
         found.append(looks.wake_at())
     assert found == pytest.approx([12.0, 12.5, 12.999])

@@ -46,7 +46,7 @@ class Desk:
     def prober(self, *targets: Target, **more: Any) -> Prober:
         return Prober(
             targets,
-            Pace(every_s=10, vantage="paris"),
+            Pace(every_s=more.pop("every_s", 10), vantage="paris"),
             self.check,
             more.pop("sink", self.told.put_nowait),
             SystemClock(),
@@ -85,6 +85,19 @@ async def test_hurry_probes_at_once_and_from_anywhere() -> None:
         target, answer = await desk.running.get()
         answer.set_result(OK)
         assert (target, (await desk.told.get()).network) == (WEB, "paris")
+
+
+async def test_a_close_look_asks_again_long_before_the_next_turn() -> None:
+    desk = Desk()
+    prober = desk.prober(WEB, every_s=86_400)
+    async with probing(prober):
+        (await desk.running.get())[1].set_result(OK)
+        await desk.told.get()
+        prober.closer("a/web")
+        for _ in range(2):
+            (await asyncio.wait_for(desk.running.get(), 60))[1].set_result(OK)
+            await desk.told.get()
+        prober.enough("a/web")
 
 
 async def test_nothing_is_probed_while_we_are_offline() -> None:

@@ -363,20 +363,20 @@ def test_however_much_is_suspected_a_day_costs_no_more_than_the_budget() -> None
     steps=st.lists(
         st.tuples(
             st.floats(min_value=0, max_value=20_000),
-            st.booleans(),
+            st.sampled_from(["usual", "hurried", "close"]),
             st.integers(min_value=0, max_value=200),
         ),
         max_size=300,
     ),
 )
 def test_the_budget_holds_in_every_day_whatever_happens(
-    per_day: int, steps: list[tuple[float, bool, int]]
+    per_day: int, steps: list[tuple[float, str, int]]
 ) -> None:
     budget = Budget(per_day, 90, now=0.0)
     now, paid = 0.0, []
-    for wait_s, hurried, really in steps:
+    for wait_s, why, really in steps:
         now += wait_s
-        if budget.take(90, hurried=hurried, now=now):
+        if budget.take(90, hurried=why == "hurried", close=why == "close", now=now):
             budget.settle(90, really)
             paid.append((now, really))
     for start, _ in paid:
