@@ -72,6 +72,9 @@ class Front(Protocol):
     def attempt(self, observed: Observe) -> None:
         """An attempt ended. Quick, and never raises."""
 
+    def well(self, candidate: Candidate, at: float, took_s: float) -> None:
+        """One that went well ended then, and took so long."""
+
     def running(self) -> AbstractAsyncContextManager[None]: ...
     def retain(self, settings: Settings) -> None: ...
     def describe(self) -> dict[str, Any]: ...
@@ -117,6 +120,7 @@ class Service:
             self.database,
             clock=self.clock,
             retention_days=settings.store.retention_days,
+            writers=part.company.count if part else 1,
         )
         self.roster = Roster(self.database, data, clock=self.clock)
         self.bus = MemoryBus()
@@ -143,8 +147,8 @@ class Service:
         )
         self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
         self.observing = _observing(self)
-        if self.observing is not None:
-            self.gateway.on_well = self.observing.well
+        if (observes := self.observing or self.front) is not None:
+            self.gateway.on_well = observes.well
         self.api = Api(self.gateway, self.roster, self.receipts, self, self.clock)
         self.asgi = Starlette(
             routes=[*self.api.routes(), *(self.observing.routes() if self.observing else [])],

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from outlast.clock import ManualClock
 from outlast.store.database import Database, DatabaseUnavailable
-from outlast.store.drain import BACKOFF_LAST_S, Drain, Work, backoff_s
+from outlast.store.drain import BACKOFF_LAST_S, BUSY_PER_S, Drain, Work, backoff_s
 from outlast.store.journal import DISK_LIMIT_BYTES, SEGMENT_BYTES, Journal
 from outlast.store.migrations import SchemaTooNew
 from tests.store.databases import postgresql_url, sqlite_url
@@ -42,6 +42,7 @@ class Words:
         batch_records: int = 200,
         busy_timeout_s: float = 5.0,
         journal: Journal | None = None,
+        writers: int = 1,
     ) -> None:
         self.clock = ManualClock(1000.0)
         self.journal = journal or Journal(folder / "journal")
@@ -62,6 +63,7 @@ class Words:
             prune=self.prune,
             batch_records=batch_records,
             gather_s=0.0,
+            writers=writers,
         )
         self.drain = Drain(self.journal, self.database, work, clock=self.clock)
 
@@ -291,6 +293,31 @@ async def test_while_much_comes_in_most_of_it_waits_in_a_journal_that_has_room_f
     happened.clear()
     # The clock stands still: this is more than any number a second.
     words.say(*map(str, range(1, 26)), durable="without" not in place)
+    await until(lambda: words.drain.state.stored == 26)
+    assert happened == expected
+    await words.close()
+    await running
+
+
+@pytest.mark.parametrize(
+    ("writers", "expected"),
+    [(1, ["begins", "10", "10", "5"]), (2, ["begins", "10", "begins", "10", "5"])],
+)
+async def test_for_one_of_several_writers_its_share_of_what_is_much_is_much(
+    tmp_path: Path, writers: int, expected: list[str]
+) -> None:
+    happened: list[str] = []
+    journal = Watched(tmp_path / "watched", happened, DISK_LIMIT_BYTES)
+    words = Words(
+        sqlite_url(tmp_path), tmp_path, batch_records=10, journal=journal, writers=writers
+    )
+    words.on_batch = lambda: happened.append(str(len(words.batches[-1])))
+    running = asyncio.create_task(words.drain.run())
+    words.say("1000")
+    await until(lambda: words.drain.state.stored == 1 and words.pruned == 1)
+    happened.clear()
+    words.clock.advance(26 / BUSY_PER_S)  # a little less than what is much for one alone
+    words.say(*map(str, range(1, 26)))
     await until(lambda: words.drain.state.stored == 26)
     assert happened == expected
     await words.close()

@@ -120,7 +120,7 @@ async def test_what_any_worker_sees_reaches_the_one_observatory(place: Place) ->
         attempts = await counted(place.house, name)
         found = (await place.house.get("/api/components/here/api/failing"))["component"]
         (traffic,) = [one for one in found["evidence"] if one["kind"] == "traffic"]
-        return bool(traffic["failures"] == attempts >= MANY)
+        return bool(traffic["failures"] == attempts > 0)  # until breakers open
 
     await until(heard)
 

@@ -52,8 +52,11 @@ class Ledger(Drained):
         clock: Clock | None = None,
         retention_days: float = 30.0,
         recent_limit: int = 2000,
+        writers: int = 1,
     ) -> None:
-        """`retention_days`: receipts older than that are deleted; 0 keeps them for ever."""
+        """`retention_days`: receipts older than that are deleted; 0 keeps them for ever. `writers`:
+        processes that have a ledger each, in one database.
+        """
         self._database = database
         self._clock = clock or SystemClock()
         self._retention_s = retention_days * DAY_S
@@ -69,6 +72,7 @@ class Ledger(Drained):
             at=lambda receipt: receipt.ended_at,
             prune=self.prune,
             seen=self._recall_all,
+            writers=writers,
         )
         self._drain = Drain(journal, database, work, clock=self._clock)
 

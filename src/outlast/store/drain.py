@@ -110,6 +110,8 @@ class Work(NamedTuple, Generic[T]):
     """Told of a batch before it is stored, on the event loop."""
     batch_records: int = BATCH_RECORDS
     gather_s: float = GATHER_S
+    writers: int = 1
+    """Processes that write to the database together as often as one would."""
 
 
 class Drain(Generic[T]):
@@ -195,9 +197,9 @@ class Drain(Generic[T]):
             if failures:
                 await wait_for(self._closing, backoff_s(failures))
             elif self._busy:
-                await wait_for(self._closing, BUSY_PAUSE_S)
+                await wait_for(self._closing, BUSY_PAUSE_S * self._work.writers)
             elif await wait_for(self._wake, CARE_S):
-                await wait_for(self._closing, self._work.gather_s)
+                await wait_for(self._closing, self._work.gather_s * self._work.writers)
             self._wake.clear()
             self._look()
             try:
@@ -213,7 +215,8 @@ class Drain(Generic[T]):
         """Find out whether more comes in than is worth storing at once."""
         now, (kept, at) = self._clock.monotonic(), self._looked
         self._looked = (self._kept, now)
-        many = self._kept - kept > BUSY_PER_S * max(now - at, self._work.gather_s)
+        much_per_s = BUSY_PER_S / self._work.writers
+        many = self._kept - kept > much_per_s * max(now - at, self._work.gather_s)
         self._busy = many and self._has_room()
 
     def _tell_losses(self) -> None:

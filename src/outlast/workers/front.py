@@ -21,7 +21,7 @@ from outlast.app import Service
 from outlast.config import Settings
 from outlast.gateway.events import Observe
 from outlast.gateway.state import standing
-from outlast.nouns import Observation, Outcome
+from outlast.nouns import Candidate, Observation, Outcome
 from outlast.observatory.gathering import Gathering
 from outlast.observatory.history import History
 from outlast.observatory.intake import Intake
@@ -95,6 +95,18 @@ class FrontOfMany:
         if seen.outcome is Outcome.OK:
             self._proven[observed.candidate.upstream] = seen.at
         for one in self._gathering.add(seen):
+            history.append(one)
+
+    def well(self, candidate: Candidate, at: float, took_s: float) -> None:
+        history, known = self._history, self._intake.well(candidate)
+        if history is None:
+            return
+        if known is None:
+            observation = Observation(at, "attempt", candidate.name, Outcome.OK, latency_s=took_s)
+            self.attempt(Observe(candidate, observation))
+            return
+        self._proven[candidate.upstream] = at
+        for one in self._gathering.well(*known, at, took_s):
             history.append(one)
 
     def retain(self, settings: Settings) -> None:
