@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 
+from tests.browser.house import CHROMIUM, SHOTS, SIZES, complaints
 from tests.browser.operating import Service
-from tests.browser.test_status_pages import CHROMIUM, SHOTS, SIZES, complaints
 from tests.status.machine_house import HOSTILE
 
 pytestmark = [

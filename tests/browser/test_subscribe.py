@@ -22,8 +22,8 @@ from outlast.observatory.push_sealing import PLAIN_LIMIT_BYTES, seal
 from outlast.observatory.subscribing import Channel, Digest, Wanted
 from outlast.status.subscribe_texts import FORM
 from outlast.status.view import Snapshot
+from tests.browser.house import CHROMIUM, SHOTS, SIZES, complaints
 from tests.browser.subscribing import Place
-from tests.browser.test_status_pages import CHROMIUM, SHOTS, SIZES, complaints
 from tests.observatory.notify.browsers import Browser as Reader
 from tests.observatory.notify.people import KEY, parcel, step, subscription
 from tests.status.days import second_of_march

@@ -61,8 +61,7 @@ async def test_a_form_reports_without_a_script_and_leads_back(tmp_path: Path) ->
     async with open_house(house(tmp_path)) as reader:
         await reader.look()
         form = {
-            "provider": "anthropic",
-            "surface": "web",
+            "component": "anthropic/web",
             "works": "false",
             "next": "/status?lang=fr",
         }
@@ -73,8 +72,11 @@ async def test_a_form_reports_without_a_script_and_leads_back(tmp_path: Path) ->
         ) as answer:
             assert answer.status == 303
             place = answer.headers["location"]
-        assert place == "/status?lang=fr&reported=counted"
-        assert "Votre signalement compte" in await page(reader, place)
+        assert place == "/status?lang=fr&reported=counted&about=anthropic/web"
+        said = await page(reader, place)
+        assert "Votre signalement compte." in said
+        assert "Anthropic site web" in said
+        assert "Rien d’autre n’indique une panne pour l’instant" in said
 
 
 async def test_every_field_of_the_page_s_form_is_one_that_reports_take(tmp_path: Path) -> None:
@@ -85,7 +87,7 @@ async def test_every_field_of_the_page_s_form_is_one_that_reports_take(tmp_path:
         form = re.search(r"<form.*?</form>", await page(reader), re.DOTALL)
         assert form is not None
         names = set(re.findall(r'name="(\w+)"', form[0]))
-        assert names == {"provider", "surface", "works", "next"}
+        assert names == {"component", "works", "next"}
 
 
 async def test_programs_read_statuspage_feeds_badges_and_the_description(tmp_path: Path) -> None:

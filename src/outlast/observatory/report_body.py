@@ -103,14 +103,19 @@ _decode = msgspec.json.Decoder(Posted).decode
 
 
 def read(body: bytes, form: bool) -> tuple[Posted, str]:
-    """Return the report and where a form wants to go on (empty: nowhere). Raises BadReport."""
+    """Return the report and where a form wants to go on (empty: nowhere). Raises BadReport.
+
+    A form may name both at once, in one choice of a list: `component=anthropic/web`.
+    """
     try:
         if not form:
             return _checked(_decode(body)), ""
         fields = dict(parse_qsl(body.decode(), max_num_fields=FIELDS_MAX, keep_blank_values=True))
         after = local_path(fields.pop("next", ""))
         works = fields.pop("works", "").strip().lower()
-        values: dict[str, object] = {name: text.strip() for name, text in fields.items()}
+        provider, _, surface = fields.pop("component", "").partition("/")
+        values: dict[str, object] = {"provider": provider, "surface": surface} if provider else {}
+        values |= {name: text.strip() for name, text in fields.items()}
         if works:
             values["works"] = True if works in _YES else False if works in _NO else works
         return _checked(msgspec.convert(values, Posted)), after

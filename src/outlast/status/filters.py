@@ -248,7 +248,8 @@ def drawn(forecast: Forecast | TooFew | None, lang: Lang) -> Drawn | None:
     low80, high80 = x(forecast.low_80_s), x(forecast.high_80_s)
     low50, high50 = x(forecast.low_50_s), x(forecast.high_50_s)
     marks = (60.0, 600.0, 3600.0, 6 * 3600.0, 86_400.0, 7 * 86_400.0)
-    ticks = tuple(Tick(x(mark), duration(mark, lang)) for mark in marks)
+    names = ["1\u00a0min", *(duration(mark, lang) for mark in marks[1:])]
+    ticks = tuple(Tick(x(mark), name) for mark, name in zip(marks, names, strict=True))
     ends = " – ".join(duration(s, lang) for s in (forecast.low_80_s, forecast.high_80_s))
     half = " – ".join(duration(s, lang) for s in (forecast.low_50_s, forecast.high_50_s))
     return Drawn(

@@ -151,3 +151,15 @@ JSON = st.recursive(
 def test_any_values_of_known_fields_are_read_or_refused(values: dict[str, object]) -> None:
     refused = refusal(msgspec.json.encode(values), form=False)
     assert refused is None or refused.status == 400
+
+
+def test_a_form_may_choose_provider_and_surface_at_once() -> None:
+    posted, _ = read(b"component=anthropic%2Fweb&works=false", form=True)
+    assert (posted.provider, posted.surface, posted.works) == ("anthropic", "web", False)
+    for bad in (
+        b"component=anthropic&works=false",
+        b"component=/web&works=false",
+        b"component=a/b",
+    ):
+        with pytest.raises(BadReport):
+            read(bad, form=True)
