@@ -21,7 +21,7 @@ from urllib.parse import urljoin, urlsplit
 import msgspec
 import pytest
 
-from outlast.commands.mirror import Writer, stored
+from outlast.commands.mirroring import Writer, stored
 from outlast.config import load
 from outlast.nouns import Observation, Outcome, Status, Suspicion
 from outlast.observatory.case_changes import Changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from outlast.clock import SystemClock
-from outlast.commands import mirror
+from outlast.commands.mirroring import stored
 from outlast.observatory.case_changes import Changes
 from outlast.observatory.casebook import Casebook
 from outlast.status.post_mortem_book import PostMortems
@@ -24,7 +24,7 @@ async def test_while_the_service_is_away_its_database_tells_of_post_mortems(
     await casebook.commit(Changes(incidents=(incident,)))
     book = PostMortems(casebook, SystemClock(), lambda _: None)
     await book.write(incident, NewPostMortem({"en": "It failed."}), "Ada")
-    shown = (await mirror.stored(database, "")).shown(incident.id)
+    shown = (await stored(database, "")).shown(incident.id)
     assert shown is not None
     assert [one.text for one in shown.post_mortem] == [{"en": "It failed."}]
     await casebook.close()

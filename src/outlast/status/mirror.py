@@ -6,9 +6,9 @@ whatever is killed when. The version before stays for those who are just reading
 be finished is removed: on a full disk, halves must not take the room that the next version needs.
 
 Git: the tree is one commit without a past, pushed over a branch, which changes in one step. Only
-the newest commit stays in our own repository, however often it is pushed. All else (S3, SFTP,
-rsync) is an operator's command that is given the finished folder (`run`); whether that is atomic
-is its own business.
+the newest commit stays in our own repository, however often it is pushed. S3 and SFTP are in
+far.py. All else (rsync) is an operator's command that is given the finished folder (`run`); whether
+that is atomic is its own business.
 """
 
 from __future__ import annotations
@@ -31,11 +31,16 @@ class MirrorFailed(Exception):
 
 
 def write_folder(
-    files: Mapping[str, bytes], target: Path, *, step: Callable[[str], None] = lambda _: None
+    files: Mapping[str, bytes],
+    target: Path,
+    *,
+    keep: Collection[str] = (),
+    step: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Bring a folder up to date and return the version that it leads to. Raises MirrorFailed.
 
-    `step` is called before each thing that is done; tests stop there.
+    `keep`: versions that somebody still reads; `step` is called before each thing that is done;
+    tests stop there.
     """
     target = Path(os.path.abspath(target))
     versions = target.with_name(f"{target.name}.versions")
@@ -60,9 +65,9 @@ def write_folder(
         new.replace(target)
         _sync(target.parent)
         step("tidy")
-        _forget(versions, {before, version.name})
+        _forget(versions, {before, version.name, *keep})
     except OSError as error:
-        _forget(versions, {before, _linked(target)})
+        _forget(versions, {before, _linked(target), *keep})
         raise MirrorFailed(f"{target} cannot be written: {error.strerror or error}.") from error
     return version
 
