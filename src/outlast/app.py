@@ -145,6 +145,7 @@ class Service:
             record=self.ledger.record,
             publish=self._publish,
         )
+        self.gateway.on_plain = self.ledger.keep
         self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
         self.observing = _observing(self)
         if (observes := self.observing or self.front) is not None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from outlast.config import TimeoutSettings
+from outlast.config import RetrySettings, TimeoutSettings
 from outlast.gateway.asked import Prepared
 from outlast.gateway.events import (
     BodyEnded,
@@ -21,9 +21,9 @@ from outlast.gateway.events import (
     Settle,
 )
 from outlast.gateway.exchange import Exchange
-from outlast.gateway.express import BODY_LIMIT_BYTES, Case, fits, glance, receipt_of
+from outlast.gateway.express import BODY_LIMIT_BYTES, ID_CHARS, Case, Form, fits, glance
 from outlast.gateway.record import served
-from outlast.nouns import Degraded, Format, Kind
+from outlast.nouns import Degraded, Format, Kind, Receipt
 from tests.gateway.exchanges import JSON_TYPE, candidate, exchange
 
 CHAT: dict[str, Any] = {
@@ -175,13 +175,16 @@ def agrees(form: Format, body: bytes) -> bool:
     plan = machine(form)._plan
     asked, prepared = plan.asked, prepared_by(form)
     case = Case(plan, prepared, Degraded.NONE, ())
-    receipt = receipt_of(case, asked.id, asked.at, 2.0, found, "r1")
-    commands = ended(form, body)
-    assert commands[1] == Settle(receipt)
-    reply = commands[2]
+    model, tokens = found
+    shown, ident = model or prepared.candidate.model, "req_" + "0" * (ID_CHARS - 4)
+    record = Form(case, shown).fill(ident, asked.at, asked.at + 2.0, tokens, "r1", None)
+    _, settle, reply = ended(form, body)
+    assert isinstance(settle, Settle)
+    kept = msgspec.msgpack.decode(record, type=Receipt)
+    assert msgspec.structs.replace(kept, id=settle.receipt.id) == settle.receipt
     assert isinstance(reply, SendReply)
     assert (reply.reply.status, reply.reply.body) == (200, body)
-    who = served(prepared, receipt.attempts[0].model, Degraded.NONE)
+    who = served(prepared, shown, Degraded.NONE)
     assert who.items() <= reply.reply.headers.items()
     return True
 
@@ -234,7 +237,7 @@ def test_a_large_answer_goes_the_long_way() -> None:
 @pytest.mark.parametrize(
     ("why", "changes"),
     [
-        ("it is streamed", {"stream": True}),
+        ("a second may be asked", {"stream": True, "retry": RetrySettings(hedge_after_s=1)}),
         ("a notice may be wanted", {"notice": "en"}),
         ("its format has no glance", {"form": Format.OPENAI_RESPONSES}),
         ("the first candidate speaks another format", {"form": Format.OPENAI_CHAT}),

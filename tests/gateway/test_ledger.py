@@ -16,6 +16,7 @@ from outlast.gateway.ledger import Ledger
 from outlast.nouns import Attempt, Degraded, Format, Outcome, Receipt, Scope, Tokens
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.journal import Journal
+from outlast.store.segment import RECORD_LIMIT_BYTES
 from tests.store.children import child, line, tmpfs
 from tests.store.databases import Gate, postgresql_url, sqlite_url
 
@@ -126,6 +127,24 @@ async def test_a_receipt_comes_back_from_the_database_as_it_was(
     assert house.ledger.state.stored == 1
     later = House(url, tmp_path / "other")
     assert await later.ledger.find("req_1", "key_a") == receipt()
+    await later.close()
+
+
+@pytest.mark.parametrize("model", ["m", "m" * (RECORD_LIMIT_BYTES + 1)])
+async def test_a_receipt_that_is_encoded_already_is_kept_like_any_other(
+    house: House, url: str, tmp_path: Path, model: str
+) -> None:
+    told = msgspec.structs.replace(receipt(), model=model)
+    house.ledger.keep(told.id, msgspec.msgpack.encode(told), told.ended_at)
+    assert await house.ledger.find(told.id, "key_a") == told
+    assert await house.ledger.find(told.id, "key_b") is None
+    assert await house.ledger.recent("key_a") == [told]
+    assert await house.ledger.flush()
+    assert house.ledger.state.rejected == 0
+    later = House(url, tmp_path / "other")
+    found = await later.ledger.find(told.id, "key_a")
+    assert found is not None
+    assert told.model.startswith(found.model)
     await later.close()
 
 

@@ -52,3 +52,12 @@ async def test_a_receipt_that_cannot_be_stored_now_is_not_said_to_be_missing(
     holder.close()
     assert await house.ledger.find("req_1", "key_a") == receipt("req_1")
     await house.close()
+
+
+async def test_what_is_no_receipt_is_counted_and_harms_nobody(tmp_path: Path) -> None:
+    house = House(sqlite_url(tmp_path), tmp_path)
+    house.ledger.keep("req_0", b"", 1000.0)
+    house.ledger.record(receipt())
+    assert await house.ledger.flush()
+    assert (house.ledger.state.stored, house.ledger.state.rejected) == (1, 1)
+    await house.close()

@@ -9,6 +9,7 @@ on. Properties in tests/gateway compare both ways, to the last byte and the last
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -16,16 +17,7 @@ import msgspec
 
 from outlast.gateway.asked import Plan, Prepared
 from outlast.gateway.histories import untouched
-from outlast.nouns import (
-    Attempt,
-    Degraded,
-    Format,
-    Kind,
-    Outcome,
-    Receipt,
-    Scope,
-    Tokens,
-)
+from outlast.nouns import Degraded, Format, Kind, Outcome, Scope, Tokens
 from outlast.wire.anthropic.fitting import may_need_fitting
 from outlast.wire.anthropic.tables import Usage, merge_tokens
 
@@ -58,7 +50,9 @@ def fits(plan: Plan, chat: bool) -> bool:
 
 def passes(form: Format, body: bytes) -> bool:
     """Whether a request's body goes on as it came, but for the model's name."""
-    return untouched(form, body) and (form is not Format.ANTHROPIC or not may_need_fitting(body))
+    if form is Format.ANTHROPIC and may_need_fitting(body):
+        return False
+    return untouched(form, body)
 
 
 def glance(form: Format, body: bytes) -> Found | None:
@@ -79,46 +73,90 @@ class Case(msgspec.Struct, frozen=True):
     """Of all who may answer: while nothing speaks against them, the first is asked."""
 
 
-def receipt_of(
-    case: Case,
-    ident: str,
-    at: float,
-    took_s: float,
-    found: Found,
-    theirs: str,
-    first_s: float | None = None,
-) -> Receipt:
-    """Return what is written down of a plain answer: asked `at` (wall clock), here after `took_s`;
-    `theirs`: the upstream's own request id; `first_s`: when a stream's first content came.
+_encode = msgspec.msgpack.Encoder().encode
+_time = struct.Struct(">d").pack
+_DOUBLE = b"\xcb"
+"""What msgpack says before a number of eight bytes."""
+_ID = b"\xbc"
+"""… and before a text of `ID_CHARS`."""
+ID_CHARS = 28
+
+
+class Form:
+    """A receipt of plain answers in msgpack, as the ledger keeps it: all but what differs is
+    written once. Fields that a Receipt need not have are left out.
     """
-    asked, candidate, ended_at = case.plan.asked, case.prepared.candidate, at + took_s
-    attempt = Attempt(
-        upstream=candidate.upstream,
-        model=found[0] or candidate.model,
-        outcome=Outcome.OK,
-        scope=Scope.NONE,
-        started_at=at,
-        ended_at=ended_at,
-        status=200,
-        first_content_s=first_s,
-        tokens=found[1],
-        request_id=theirs,
-    )
-    return Receipt(
-        id=ident,
-        key_id=asked.key_id,
-        surface=asked.path,
-        format=asked.format,
-        model=asked.model,
-        stream=asked.stream,
-        started_at=at,
-        ended_at=ended_at,
-        outcome="ok",
-        status=200,
-        served_by=candidate.name,
-        degraded=case.how,
-        attempts=(attempt,),
-    )
+
+    def __init__(self, case: Case, model: str) -> None:
+        """`model`: what the upstream says that answered."""
+        asked, candidate = case.plan.asked, case.prepared.candidate
+        receipt = {
+            "key_id": asked.key_id,
+            "surface": asked.path,
+            "format": asked.format.value,
+            "model": asked.model,
+            "stream": asked.stream,
+            "outcome": "ok",
+            "status": 200,
+            "served_by": candidate.name,
+            "degraded": case.how.value,
+        }
+        attempt = {
+            "upstream": candidate.upstream,
+            "model": model,
+            "outcome": Outcome.OK.value,
+            "scope": Scope.NONE.value,
+            "status": 200,
+        }
+        started, ended = _encode("started_at") + _DOUBLE, _encode("ended_at") + _DOUBLE
+        self._start = bytes([0x80 | len(receipt) + 4]) + _encode("id") + _ID
+        self._started, self._ended = started, ended
+        self._middle = b"".join(
+            (
+                *(_encode(one) for pair in receipt.items() for one in pair),
+                _encode("attempts"),
+                b"\x91",
+                bytes([0x80 | len(attempt) + 5]),
+                *(_encode(one) for pair in attempt.items() for one in pair),
+                started,
+            )
+        )
+        self._first, self._tokens = _encode("first_content_s"), _encode("tokens")
+        self._theirs = _encode("request_id")
+
+    def fill(
+        self,
+        ident: str,
+        at: float,
+        ended_at: float,
+        tokens: Tokens,
+        theirs: str,
+        first_s: float | None,
+    ) -> bytes:
+        """Return the receipt of an answer that was asked for and ended then (wall clock). `theirs`:
+        the upstream's own request id; `ident`: ours, of ID_CHARS; `first_s`: when a stream's first
+        content came, after the beginning."""
+        began, end = _time(at), _time(ended_at)
+        return b"".join(
+            (
+                self._start,
+                ident.encode(),
+                self._started,
+                began,
+                self._ended,
+                end,
+                self._middle,
+                began,
+                self._ended,
+                end,
+                self._first,
+                _encode(first_s),
+                self._tokens,
+                _encode(tokens),
+                self._theirs,
+                _encode(theirs),
+            )
+        )
 
 
 # -- answers -----------------------------------------------------------------------------------

@@ -88,10 +88,12 @@ class Gateway:
         self._transport = transport
         self._local = local
         self._clock = clock
-        self.record = record
+        self._record = record
         self._publish = publish
         self.on_well: Callable[[Candidate, float, float], None] = self._publish_well
         """Told who went well, when it ended and how long it took, in the place of an Observe."""
+        self.on_plain: Callable[[str, bytes, float], None] = self._record_plain
+        """Given a receipt's id, the receipt in msgpack and when it ended: as `record`."""
         self.chatty = state.settings.server.log_level == "debug"
         self.signatures = SignatureFile(state.settings.data_path / "signatures")
 
@@ -296,15 +298,13 @@ class Gateway:
         self.learn(observed)
         self._publish(observed)
 
-    def well(self, candidate: Candidate, at: float, took_s: float, now: float) -> None:
-        """As `observe` of an attempt that went well, but for metrics (Metrics.plain)."""
-        self.state.well(candidate, now)
-        self.on_well(candidate, at, took_s)
-
     def _publish_well(self, candidate: Candidate, at: float, took_s: float) -> None:
         name = candidate.name
         observation = Observation(at, "attempt", name, Outcome.OK, latency_s=took_s)
         self._publish(Observe(candidate, observation))
+
+    def _record_plain(self, _: str, record: bytes, __: float) -> None:
+        self._record(msgspec.msgpack.decode(record, type=Receipt))
 
     def learn(self, observed: Observe) -> None:
         """Let breakers, connectivity and metrics know how an attempt ended."""
@@ -316,7 +316,7 @@ class Gateway:
 
     def settle(self, receipt: Receipt) -> None:
         """Put an exchange on record: journal, metrics, log."""
-        self.record(receipt)
+        self._record(receipt)
         self.metrics.settle(receipt)
         # What went as it should is in its receipt; only what did not is worth a line to everybody.
         smooth = receipt.outcome == "ok" and len(receipt.attempts) == 1
@@ -397,7 +397,13 @@ def too_late(read_s: float) -> Refused:
 
 def new_id() -> str:
     """Return a request's id: 96 random bits."""
-    return f"req_{os.urandom(12).hex()}"
+    return new_ids(1)[0]
+
+
+def new_ids(count: int) -> list[str]:
+    """Return as many ids."""
+    text = os.urandom(12 * count).hex()
+    return [f"req_{text[at : at + 24]}" for at in range(0, len(text), 24)]
 
 
 async def authenticate(roster: Roster, headers: dict[str, str]) -> Key:

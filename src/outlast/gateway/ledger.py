@@ -61,12 +61,14 @@ class Ledger(Drained):
         self._clock = clock or SystemClock()
         self._retention_s = retention_days * DAY_S
         self._recent_limit = recent_limit
-        self._recent: OrderedDict[str, Receipt] = OrderedDict()
+        self._recent: OrderedDict[str, Receipt | bytes] = OrderedDict()
+        """By id, the newest last; some as they were encoded."""
+        self._decode = msgspec.msgpack.Decoder(Receipt).decode
         self._encoder = msgspec.msgpack.Encoder()
         work = Work(
             name="ledger",
             noun="receipt",
-            decode=msgspec.msgpack.Decoder(Receipt).decode,
+            decode=self._decode,
             store=tables.insert,
             ident=lambda receipt: receipt.id,
             at=lambda receipt: receipt.ended_at,
@@ -84,10 +86,21 @@ class Ledger(Drained):
     def record(self, receipt: Receipt) -> None:
         """Keep a receipt. When this returns, kill -9 cannot take it. Never raises, never waits."""
         try:
-            self._recall(receipt)
+            self._recall(receipt.id, receipt)
             self._drain.keep(self._encode(receipt), receipt.ended_at)
         except Exception as error:  # an answer must not fail because of its record
             self._drain.reject("encoded", receipt.id, error)
+
+    def keep(self, ident: str, record: bytes, at: float) -> None:
+        """As `record`, of a receipt with this id that ended then and is encoded already."""
+        try:
+            if len(record) > RECORD_LIMIT_BYTES:
+                self.record(self._decode(record))
+                return
+            self._recall(ident, record)
+            self._drain.keep(record, at)
+        except Exception as error:  # an answer must not fail because of its record
+            self._drain.reject("kept", ident, error)
 
     async def find(self, receipt_id: str, key_id: str | None) -> Receipt | None:
         """The receipt if it exists and belongs to `key_id` (None: an operator, who sees all).
@@ -96,8 +109,9 @@ class Ledger(Drained):
         raised then (ReceiptsWait: many are still in the journal), because "not there" would be a
         guess.
         """
-        recent = self._recent.get(receipt_id)
-        if recent is not None:
+        known = self._recent.get(receipt_id)
+        if known is not None:
+            recent = self._decode(known) if isinstance(known, bytes) else known
             return recent if key_id in {None, recent.key_id} else None
         if not (0 < len(receipt_id) <= tables.NAME_LIMIT and receipt_id.isprintable()):
             return None
@@ -119,7 +133,8 @@ class Ledger(Drained):
         While the database is dead, those that this process remembers; `state` says so.
         """
         limit = max(1, min(limit, LIST_LIMIT))
-        found = {one.id: one for one in self._recent.values() if key_id in {None, one.key_id}}
+        known = [self._decode(r) if isinstance(r, bytes) else r for r in self._recent.values()]
+        found = {one.id: one for one in known if key_id in {None, one.key_id}}
         try:
             stored = await self._database.read(
                 partial(tables.select_recent, key_id=key_id, limit=limit)
@@ -153,10 +168,10 @@ class Ledger(Drained):
     def _recall_all(self, receipts: Sequence[Receipt]) -> None:
         # After a restart with a dead database, these are what can still be shown.
         for receipt in receipts:
-            self._recall(receipt)
+            self._recall(receipt.id, receipt)
 
-    def _recall(self, receipt: Receipt) -> None:
-        self._recent.pop(receipt.id, None)
-        self._recent[receipt.id] = receipt
+    def _recall(self, ident: str, receipt: Receipt | bytes) -> None:
+        self._recent[ident] = receipt
+        self._recent.move_to_end(ident)
         if len(self._recent) > self._recent_limit:
             self._recent.popitem(last=False)

@@ -19,7 +19,7 @@ from outlast.gateway import express, verdicts
 from outlast.gateway.asked import Asked, Plan
 from outlast.gateway.events import BytesReceived, Event, HeadReceived
 from outlast.gateway.exchange import Exchange
-from outlast.gateway.http import Gateway, Roster, new_id, notice_of
+from outlast.gateway.http import Gateway, Roster, new_ids, notice_of
 from outlast.gateway.limits import InFlight
 from outlast.gateway.live import Live
 from outlast.gateway.metrics import Plain as Sums
@@ -42,6 +42,8 @@ looked at once a second (inbound.py)."""
 WAYS_MAX = 8
 """Models that one head is known to ask for."""
 
+IDS_AT_ONCE = 64
+
 MakeRun = Callable[[Request, Exchange, InFlight], Run]
 
 
@@ -58,8 +60,9 @@ class Way(msgspec.Struct):
     origin: Origin | None = None
     head: bytes = b""
     """Of the call, up to its body's length."""
-    said: tuple[str, bytes] = ("", b"")
-    """The model that answered last, and the lines that say in the answer's head who it was."""
+    said: tuple[str, bytes, express.Form] | None = None
+    """The model that answered last, the lines that say in the answer's head who it was, and the
+    form of its receipts."""
 
 
 class Plain(Call):
@@ -98,8 +101,8 @@ class Plain(Call):
         self.way = way
         self.load = load
         self.question = question
-        self.ident = new_id()
-        self.at = lane.clock.wall()
+        self.ident = lane.new_id()
+        self.at = lane.wall()
         self.since = since
         self.heard: list[Event] = []
 
@@ -107,7 +110,7 @@ class Plain(Call):
 
     def headed(self, status: int, headers: dict[str, str]) -> None:
         if status == 200:
-            self.heard.append(HeadReceived(0, status, headers, self._lane.clock.monotonic()))
+            self.heard.append(HeadReceived(0, status, headers, self._lane.monotonic()))
         else:
             self._the_long_way()[1].headed(status, headers)
 
@@ -116,7 +119,7 @@ class Plain(Call):
         if self._size > express.BODY_LIMIT_BYTES:
             self._the_long_way()[1].received(data)
         else:
-            self.heard.append(BytesReceived(0, data, self._lane.clock.monotonic()))
+            self.heard.append(BytesReceived(0, data, self._lane.monotonic()))
 
     def ended(self) -> None:
         head, *pieces = self.heard
@@ -164,7 +167,7 @@ class Plain(Call):
         assert case is not None
         timeouts = case.plan.timeouts[case.prepared.candidate.upstream]
         due = self.since + min(timeouts.deadline_s, timeouts.whole_s)
-        if due < self._lane.clock.monotonic() + LOOK_S:
+        if due < self._lane.monotonic() + LOOK_S:
             self._the_long_way()
 
     def _the_long_way(self) -> tuple[Run, Listener]:
@@ -192,8 +195,10 @@ class Lane:
         """`streamed`: what becomes of requests for streams."""
         self.relay = relay
         self.clock = clock
+        self.wall, self.monotonic = clock.wall, clock.monotonic
         self.alarms = alarms
         self._streamed = streamed
+        self._ids: list[str] = []
         self._gateway = gateway
         self._roster = roster
         self._make_run = make_run
@@ -252,7 +257,7 @@ class Lane:
             return False
         same = candidate.model == asked.model
         sent = body if same else splice(body, head, candidate.model)
-        load, now = state.load(way.key), self.clock.monotonic()
+        load, now = state.load(way.key), self.monotonic()
         if not load.enter():
             return False
         if way.key.requests_per_minute is not None and state.admit(way.key, now) > 0:
@@ -288,24 +293,26 @@ class Lane:
         self.leave(plain)
 
     def _answer(self, plain: Plain, pairs: heads.Pairs, body: bytes, found: express.Found) -> None:
-        way, gateway, now = plain.way, self._gateway, self.clock.monotonic()
+        way, gateway, now = plain.way, self._gateway, self.monotonic()
         case, sums, took_s = way.case, way.sums, now - plain.since
         assert case is not None
         assert sums is not None
+        candidate, (model, tokens) = case.prepared.candidate, found
+        said = self.said(way, model)
         passed = {line: value for name, value in pairs if (line := passed_line(name))}
         theirs = passed.get(b"request-id: ") or passed.get(b"x-request-id: ", b"")
-        receipt = express.receipt_of(
-            case, plain.ident, plain.at, took_s, found, theirs.decode("latin-1")
-        )
-        gateway.well(case.prepared.candidate, receipt.ended_at, took_s, now)
-        gateway.record(receipt)
-        sums.add(took_s, found[1])
+        ended_at, ident = plain.at + took_s, plain.ident
+        record = said[2].fill(ident, plain.at, ended_at, tokens, theirs.decode("latin-1"), None)
+        gateway.state.well(candidate, now)
+        gateway.on_well(candidate, ended_at, took_s)
+        gateway.on_plain(ident, record, ended_at)
+        sums.add(took_s, tokens)
         lines = b"".join([b"%b%b\r\n" % pair for pair in passed.items()])
-        ident = plain.ident.encode()
+        name = ident.encode()
         plain.request.whole(
             b"%boutlast-request-id: %b\r\noutlast-receipt: /v1/receipts/%b\r\n"
             b"outlast-attempts: 1\r\n%bcontent-type: application/json\r\n"
-            % (lines, ident, ident, self._said(way, found[0])),
+            % (lines, name, name, said[1]),
             body,
         )
 
@@ -317,7 +324,7 @@ class Lane:
             b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
             b"x-accel-buffering: no\r\noutlast-request-id: %b\r\n"
             b"outlast-receipt: /v1/receipts/%b\r\noutlast-attempts: 1\r\n%b"
-            % (passed, ident, ident, self._said(plain.way, model))
+            % (passed, ident, ident, self.said(plain.way, model)[1])
         )
 
     def settle(self, plain: Plain, live: Live) -> None:
@@ -326,7 +333,7 @@ class Lane:
             plain.way.case,
             plain.way.sums,
             self._gateway,
-            self.clock.monotonic(),
+            self.monotonic(),
         )
         assert case is not None
         assert sums is not None
@@ -335,9 +342,11 @@ class Lane:
         first_s, took_s = times[0] - plain.since, now - plain.since
         found = (live.model, live.estimated(max(1, len(plain.question) // 4)))
         theirs = headers.get("request-id") or headers.get("x-request-id", "")
-        receipt = express.receipt_of(case, plain.ident, plain.at, took_s, found, theirs, first_s)
-        gateway.well(candidate, receipt.ended_at, first_s, now)
-        gateway.record(receipt)
+        ended_at, form = plain.at + took_s, self.said(plain.way, found[0])[2]
+        record = form.fill(plain.ident, plain.at, ended_at, found[1], theirs, first_s)
+        gateway.state.well(candidate, now)
+        gateway.on_well(candidate, ended_at, first_s)
+        gateway.on_plain(plain.ident, record, ended_at)
         sums.add(took_s, found[1])
         gateway.metrics.first_token.add(candidate.upstream, first_s)
 
@@ -346,14 +355,22 @@ class Lane:
         plain.load.leave()
         self._gateway.metrics.under_way -= 1
 
-    def _said(self, way: Way, model: str) -> bytes:
-        """Return the header lines that say who answers."""
-        assert way.case is not None
-        model = model or way.case.prepared.candidate.model
-        if way.said[0] != model:
-            who = heads.lines(served(way.case.prepared, model, way.case.how))
-            way.said = (model, who.encode("latin-1", "replace"))
-        return way.said[1]
+    def new_id(self) -> str:
+        """Return a request's id; the random bytes of many are asked for at once."""
+        if not self._ids:
+            self._ids = new_ids(IDS_AT_ONCE)
+        return self._ids.pop()
+
+    def said(self, way: Way, model: str) -> tuple[str, bytes, express.Form]:
+        """Return what is said of this model in heads and receipts; it is mostly the last one."""
+        case, said = way.case, way.said
+        assert case is not None
+        if said is None or said[0] != model:
+            shown = model or case.prepared.candidate.model
+            who = heads.lines(served(case.prepared, shown, case.how))
+            form = express.Form(case, shown)
+            said = way.said = (model, who.encode("latin-1", "replace"), form)
+        return said
 
 
 def _named(model: str, stream: bool) -> str:

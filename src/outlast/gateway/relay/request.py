@@ -295,14 +295,20 @@ class Request:
         self._finish()
 
     def whole(self, lines: bytes, body: bytes) -> None:
-        """Answer 200 with these header lines and this body."""
+        """Answer 200 with these header lines and this body, a client that is there."""
+        connection = self._connection
         closing = b"" if self.keep_alive else b"connection: close\r\n"
-        usual = self._connection.usual_lines()
-        self._out.append(
+        usual, size = connection.usual_lines(), len(body)
+        connection.transport.write(
             b"HTTP/1.1 200 OK\r\n%b%bcontent-length: %d\r\n%b\r\n%b"
-            % (usual, lines, len(body), closing, body)
+            % (usual, lines, size, closing, body)
         )
-        self._finish()
+        self.running = connection.answering = None
+        self.response_complete = True
+        connection.tasks.discard(cast("Any", self))
+        if closing:
+            connection.transport.close()
+        connection.on_response_complete()
 
     def end(self) -> None:
         if self._chunked:
