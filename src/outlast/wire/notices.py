@@ -26,7 +26,7 @@ _ANY = re.compile(
     rf"| cannot answer now; {_NAME} answers instead\."
     rf"| ne peut pas répondre en ce moment ; {_NAME} répond à sa place\.)\](?:\n\n)?"
 )
-_MARK = b"[Outlast"
+_MARK = re.compile(rb"\[Outlast")
 """What all of them begin with, however a body is escaped."""
 
 
@@ -42,7 +42,7 @@ def foreword(language: str, gone: str, model: str) -> str:
 
 def may_hold_notice(body: bytes) -> bool:
     """Return whether a request's body may carry one of them back; cheap."""
-    return _MARK in body
+    return _MARK.search(body) is not None
 
 
 def without_notices(text: str) -> str:

@@ -217,6 +217,8 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         self._heard = True
+        if not self._headed:
+            self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
@@ -224,12 +226,10 @@ class Connection(asyncio.Protocol):
                 self._break(Fault("malformed", "not HTTP"))
                 return
             self._surplus = True  # the answer is whole; what comes after it was never asked for
-        if not self._headed:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEAD_LIMIT_BYTES:
-                self._break(Fault("malformed", "not HTTP"))
-            return
-        self._tell(call)
+        if self._headed:
+            self._tell(call)
+        elif self._head_bytes > HEAD_LIMIT_BYTES:
+            self._break(Fault("malformed", "not HTTP"))
 
     def _tell(self, call: Call) -> None:
         """Let the listener hear what this read brought; it may abandon the call at any word."""
@@ -268,9 +268,10 @@ class Connection(asyncio.Protocol):
         unsent = transport.get_write_buffer_size() > 0  # an answer before the question's end
         if self._surplus or unsent or not self._kept:
             transport.abort()
-        else:
+            return
+        if self._read_paused:
             self.resume()
-            self._pool.put_back(self._origin, self)
+        self._pool.put_back(self._origin, self)
 
     def _break(self, fault: Fault) -> None:
         call = self._call
@@ -306,14 +307,17 @@ class Connection(asyncio.Protocol):
             if name.lower() in heads.FRAMING:
                 raise ValueError("a frame in a trailer")
             return  # trailers mean nothing here
-        self._head_bytes += len(name) + len(value)
         self._pairs.append((name, value))
-        if self._head_bytes > HEAD_LIMIT_BYTES or len(self._pairs) > HEADERS_MAX:
+        if len(self._pairs) > HEADERS_MAX:
             raise ValueError("a head beyond the limit")
 
     def on_headers_complete(self) -> None:
-        status = self._status = self._parser.get_status_code()
-        named = [name.lower() for name, _ in self._pairs]
+        status, pairs = self._parser.get_status_code(), self._pairs
+        self._status = status
+        # What was read is more than the head: only where it is too much for one, it is looked at.
+        if self._head_bytes > HEAD_LIMIT_BYTES and _size(pairs) > HEAD_LIMIT_BYTES:
+            raise ValueError("a head beyond the limit")
+        named = [name.lower() for name, _ in pairs]
         coded = b"transfer-encoding" in named
         if coded and not self._chunked(named):
             raise ValueError("a body in a coding that nobody asked for")
@@ -336,3 +340,7 @@ class Connection(asyncio.Protocol):
         else:
             self._interim += 1
             self._pairs = []
+
+
+def _size(pairs: heads.Pairs) -> int:
+    return sum(len(name) + len(value) for name, value in pairs)

@@ -17,7 +17,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,13 +53,10 @@ class Relay:
         """One upstream for each way to trust; it is there although new settings lack it."""
         self._addresses: dict[tuple[str, int], tuple[float, list[Any]]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
 
-    @property
+    @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-        return self._loop
+        return asyncio.get_running_loop()
 
     def send(self, prepared: Prepared, listener: Listener) -> Call:
         """Send a call. Its listener hears of everything, failures to connect included."""
