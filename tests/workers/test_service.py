@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from outlast.observatory.http import STREAMS_OF_ONE_MAX
 from outlast.simulator import Fault, FaultKind, Script, Vendor
 from tests.raw import Reply, hang_up
 from tests.workers.company import BODY, WORKERS, House, config_of, house_of, until
@@ -165,6 +166,32 @@ async def test_pages_and_the_stream_of_events_come_from_any_of_them(place: Place
         async with asyncio.timeout(10):
             await reader.readuntil(b"event: ready")
         await hang_up(writer)
+
+
+async def test_a_reader_who_leaves_a_worker_has_left_the_observer_too(place: Place) -> None:
+    """There are so many places for one network: they are free again when all have left."""
+    port = place.house.service.port
+    for _ in range(2):
+        readers = [
+            await asyncio.open_connection("127.0.0.1", port) for _ in range(STREAMS_OF_ONE_MAX)
+        ]
+        for reader, writer in readers:
+            writer.write(b"GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n")
+            async with asyncio.timeout(20):
+                assert b" 200 " in await reader.readline()
+                await reader.readuntil(b"event: ready")
+        assert (await place.house.ask("GET", "/api/events")).status == 429
+        for _, writer in readers:
+            await hang_up(writer)
+
+        async def free() -> bool:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n")
+            first = await reader.readline()
+            await hang_up(writer)
+            return b" 200 " in first
+
+        await until(free)
 
 
 async def test_nobody_from_outside_reaches_what_the_processes_tell_each_other(

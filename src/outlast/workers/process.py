@@ -124,7 +124,7 @@ async def _observe(begin: Begin, part: PartOfMany, line: Line) -> None:
     progress = ModelProgress()
     async with running(begin.settings, progress.show, part) as service:
         observer = Observer(service, part.standings, part.workers)
-        config = _inside_config(observer, begin)
+        config = inside_config(observer, begin)
         config.timeout_graceful_shutdown = math.ceil(begin.settings.server.drain_s)
 
         def ready() -> None:
@@ -212,7 +212,7 @@ def _private(service: Service) -> Starlette:
     )
 
 
-def _inside_config(application: ASGIApp, begin: Begin) -> uvicorn.Config:
+def inside_config(application: ASGIApp, begin: Begin) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         uds=socket_of(begin.folder, begin.place),
@@ -231,7 +231,7 @@ def _inside_config(application: ASGIApp, begin: Begin) -> uvicorn.Config:
 async def _inside(application: ASGIApp, begin: Begin) -> AsyncIterator[None]:
     """Answer the other processes meanwhile."""
     started = asyncio.Event()
-    config = _inside_config(application, begin)
+    config = inside_config(application, begin)
     config.timeout_graceful_shutdown = 1
     server = Server(config, started.set)
     serving = asyncio.create_task(server.serve())
