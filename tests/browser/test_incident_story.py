@@ -103,6 +103,12 @@ def test_the_contradiction_the_forecast_and_the_history_are_drawn(
     assert box is not None
     assert box["height"] >= 30
     context.close()
+    site.show(story()["recovering"])  # nothing fails: how long it lasts is no question any more
+    context = opened(browser)
+    page = context.new_page()
+    page.goto(f"{site.url}/status?lang=en")
+    assert page.locator("svg[aria-label^='How long']").count() == 0
+    context.close()
     site.show(story()["over"])
     context = opened(browser)  # a cache of its own
     page = context.new_page()

@@ -173,6 +173,12 @@ def test_without_history_no_end_is_foretold(at: str) -> None:
         assert "Le plus probable" not in text
 
 
+def test_while_it_is_only_watched_nothing_is_said_of_how_long_it_lasts() -> None:
+    for lang in LANGS:
+        assert "Not enough history" not in words(body("15:55", lang))
+        assert "Pas assez d'historique" not in words(body("15:55", lang))
+
+
 def test_rumours_come_when_they_came_and_stay_unconfirmed() -> None:
     for at, rumours in {"11:45": 0, "12:30": 0, "13:40": 2, "15:30": 2, "17:00": 2}.items():
         text = words(body(at, "en"))

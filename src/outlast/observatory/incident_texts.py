@@ -187,8 +187,8 @@ def contradiction(state: ComponentState, provider: str) -> Text:
                 f"{vendor} shows {name} as working. Our evidence says otherwise. {seen} "
                 "We show both and average nothing."
                 if lang == "en"
-                else f"{vendor} indique que {name} fonctionne. Nos indices disent le contraire. "
-                f"{seen} Nous montrons les deux, sans en faire une moyenne."
+                else f"{vendor} donne pour opérationnel\u00a0: {name}. Nos indices disent le "
+                f"contraire. {seen} Nous montrons les deux, sans en faire une moyenne."
             )
         elif failed := sum(one.failures for one in own if one.kind in SEEN):
             few = number(failed, lang)
@@ -197,14 +197,14 @@ def contradiction(state: ComponentState, provider: str) -> Text:
                 f"{vendor} reports an outage of {name}. We see none ourselves: {few} of "
                 f"{tries} tries of the last minutes failed."
                 if lang == "en"
-                else f"{vendor} annonce une panne de {name}. Nous n'en voyons pas\u00a0: {few} "
+                else f"{vendor} annonce une panne\u00a0: {name}. Nous n'en voyons pas\u00a0: {few} "
                 f"essais sur {tries} ont échoué ces dernières minutes."
             )
         else:
             out[lang] = (
                 f"{vendor} reports an outage of {name}. We see no failure there ourselves."
                 if lang == "en"
-                else f"{vendor} annonce une panne de {name}. Nous n'y voyons aucun échec."
+                else f"{vendor} annonce une panne\u00a0: {name}. Nous n'y voyons aucun échec."
             )
     return out
 
