@@ -35,8 +35,8 @@ MONTH_S = 30 * 86_400.0
 MONTH_REQUESTS = 432_000
 TRIALS, QUICK_TRIALS = 1000, 200
 WARM_REQUESTS = 2000
-LEAD_S = 600.0
-"""The change comes at any moment of ten quiet minutes."""
+LEAD_S = (900.0, 1800.0)
+"""Quiet minutes of its own before each change: longer than a look's allowance remembers."""
 MONTHS, QUICK_MONTHS = 6, 1
 WITHIN = 12.0
 FIXED_WINDOW_S = 300.0
@@ -191,7 +191,7 @@ def delay(warm: Play, seed: int) -> Delay:
     """Let failures begin at some moment; go on until the suspicion."""
     play = copy.deepcopy(warm)
     play.dice.roll = random.Random(seed)
-    play.run(play.now + LEAD_S * play.dice())
+    play.run(play.now + LEAD_S[0] + (LEAD_S[1] - LEAD_S[0]) * play.dice())
     while play.suspected:  # by chance, before the change: wait until that is over
         play.run(play.now + 60.0)
     play.share, requests, began_at = FAILING, play.requests, play.now

@@ -12,7 +12,7 @@ from bench.observatory.closely import Play
 
 from outlast.config import ObservatorySettings
 from outlast.observatory.probe_closely import ALLOWED_S, GAP_S, SPAN_S
-from outlast.observatory.probe_targets import BRIEF_TOKENS
+from outlast.observatory.probe_targets import BRIEF_TOKENS, targets_of
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def warm() -> Play:
 
 
 def test_the_house_has_a_canary_and_what_is_free() -> None:
-    kinds = {target.kind.value for target in closely.targets_of(closely.house())}
+    kinds = {target.kind.value for target in targets_of(closely.house())}
     assert kinds == {"tls", "models", "canary", "page"}
 
 
