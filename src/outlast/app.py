@@ -69,6 +69,10 @@ class Front(Protocol):
 
     @property
     def model(self) -> LocalUpstream: ...
+    @property
+    def met(self) -> bool:
+        """Whether the one that observes was ever there: before, the service is still starting."""
+
     def attempt(self, observed: Observe) -> None:
         """An attempt ended. Quick, and never raises."""
 
@@ -183,7 +187,7 @@ class Service:
             detail["observatory"] = self.observing.describe()
         elif self.front is not None:
             detail["observatory"] = self.front.describe()
-        return able and known, detail
+        return able and known and (self.front is None or self.front.met), detail
 
     def describe_local(self) -> dict[str, Any]:
         if self.front is not None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -101,3 +104,29 @@ def test_all_bytes_leave_once_and_in_their_order(steps: list[bytes | str]) -> No
         assert b"".join(wire.written) == b"".join(one for one in steps if isinstance(one, bytes))
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize("make_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_what_is_written_to_a_connection_that_is_gone_is_nobodys_error(
+    make_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    errors: list[dict[str, Any]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: errors.append(context))
+        ours, theirs = socket.socketpair()
+        with theirs:
+            ours.setblocking(False)
+            transport, _ = await loop.create_unix_connection(asyncio.Protocol, sock=ours)
+            door = Joined(transport, loop)
+            transport.abort()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            door.write(b"the last words")
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    with asyncio.Runner(loop_factory=make_loop) as runner:
+        runner.run(main())
+    assert errors == []

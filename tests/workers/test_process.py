@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sqlite3
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -82,12 +83,29 @@ def alive(pid: int) -> bool:
     return True
 
 
+def folder_of(observer: int) -> Path:
+    """Where the observer's socket is, as the kernel says."""
+    inodes = {os.readlink(one) for one in Path(f"/proc/{observer}/fd").iterdir()}
+    for row in Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]:
+        words = row.split()
+        if len(words) == 8 and f"socket:[{words[6]}]" in inodes and "/outlast-" in words[7]:
+            return Path(words[7]).parent
+    raise AssertionError("the observer has no socket of its own")
+
+
+def folders() -> set[Path]:
+    """Where processes of services have their sockets."""
+    return set(Path(tempfile.gettempdir()).glob("outlast-*"))
+
+
 async def test_when_the_one_that_starts_them_is_killed_the_others_drain_and_end(
     tmp_path: Path, vendor: Vendor
 ) -> None:
     vendor.script = Script(seed=1, chars=400, tokens_per_s=60)
     async with house_of(tmp_path, config_of(vendor.url)) as house:
         pids = house.pids()
+        sockets = folder_of(pids["observer"])
+        assert sockets in folders()
         reply = await stream_through(house, signal.SIGKILL)
         assert reply.whole
 
@@ -95,6 +113,7 @@ async def test_when_the_one_that_starts_them_is_killed_the_others_drain_and_end(
             return not any(alive(pid) for pid in pids.values())
 
         await until(ended)
+        assert sockets not in folders()
 
 
 async def test_a_port_that_another_listens_on_is_not_shared(tmp_path: Path, vendor: Vendor) -> None:

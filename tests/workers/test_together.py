@@ -126,6 +126,14 @@ async def test_a_worker_that_did_not_hear_for_a_while_hears_the_state_and_forget
             await until(lambda: "gone/api" not in worker.bus.state(STATUS))
 
 
+async def test_a_worker_is_ready_once_it_has_met_the_observer_and_stays_so(pair: Pair) -> None:
+    async with pair.worker() as worker:
+        assert not worker.ready()[0]
+        async with pair.observer():
+            await until(lambda: worker.ready()[0])
+        assert worker.ready()[0]
+
+
 def call() -> Prepared:
     local = Candidate("local", "m", Kind.LOCAL, "local", "local")
     reader = CODECS[Kind.OPENAI_CHAT.wire].reader()

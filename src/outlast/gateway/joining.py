@@ -38,10 +38,11 @@ class Joined:
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write what waits; harmless when nothing does."""
+        """Write what waits; harmless when nothing does, or when nobody is there any more."""
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held)
+            if not self._transport.is_closing():
+                self._transport.write(held)
 
     def is_closing(self) -> bool:
         return self._transport.is_closing()

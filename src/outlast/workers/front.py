@@ -82,6 +82,10 @@ class FrontOfMany:
             )
             self._history.listen(self._waiting.append)
 
+    @property
+    def met(self) -> bool:
+        return self._told_at > 0
+
     def attempt(self, observed: Observe) -> None:
         history = self._history
         if history is None:

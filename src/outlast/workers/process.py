@@ -10,6 +10,7 @@ import asyncio
 import math
 import os
 import secrets
+import shutil
 import signal
 import socket
 import sys
@@ -133,10 +134,12 @@ async def _observe(begin: Begin, part: PartOfMany, line: Line) -> None:
         server = _Observing(config, ready, observer)
         working = asyncio.create_task(observer.run())
         try:
-            await _serve(server, service, line, None, progress)
+            orphaned = await _serve(server, service, line, None, progress)
         finally:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)
+    if orphaned:  # who would have taken it away was killed
+        await asyncio.to_thread(shutil.rmtree, begin.folder, ignore_errors=True)
 
 
 class _Observing(Server):
@@ -159,12 +162,14 @@ async def _serve(
     line: Line,
     sockets: list[socket.socket] | None,
     progress: ModelProgress | None = None,
-) -> None:
-    """Serve until told to stop, and hear what the supervisor says meanwhile."""
+) -> bool:
+    """Serve until told to stop, and hear what the supervisor says meanwhile. Returns whether that
+    is gone."""
     app.stop_on_signals(server)
     hearing = asyncio.create_task(_hear(line, server, service, progress))
     try:
         await server.serve(sockets)
+        return hearing.done()
     finally:
         hearing.cancel()
         await asyncio.gather(hearing, return_exceptions=True)
