@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
+import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -43,6 +44,12 @@ from tests.raw import Reply, ask, exchange
 
 GOOD: dict[str, object] = {"provider": "anthropic", "surface": "web", "works": False}
 PROXIES = read_networks(["127.0.0.0/8"])
+
+
+@pytest.fixture(autouse=True)
+def every_log_is_heard() -> None:
+    """A command that ran before in this process may have left errors alone to be logged."""
+    structlog.reset_defaults()
 
 
 class Secrets:
