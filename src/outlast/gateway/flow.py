@@ -11,6 +11,7 @@ What waits here are the pieces of a word that may go on, as in holding.py: a sea
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Sequence
 
 import msgspec
@@ -24,6 +25,9 @@ FLUSH_SLACK_S = 0.005
 
 Render = Callable[[int, Sequence[str]], bytes]
 """Pieces of the text in this block → the client's frames."""
+
+TEXT_BYTES = 256
+"""What is longer than this in a frame that comes alone is read as if there were several."""
 
 _ONE = msgspec.json.Decoder(str)
 _END = b"\n\n"
@@ -42,6 +46,7 @@ class Flow:
         "_end",
         "_frames",
         "_limit_bytes",
+        "_most_bytes",
         "_render",
         "_start",
         "_template",
@@ -81,6 +86,7 @@ class Flow:
         self._template = template
         self._before, self._after = template.before, template.after
         self._start, self._end = len(self._before) - 1, 1 - len(self._after)
+        self._most_bytes = len(self._before) + len(self._after) + TEXT_BYTES
         self._frames = [frame for frame, _ in held]
         self._words = words
         self._limit_bytes = limit_bytes
@@ -92,7 +98,7 @@ class Flow:
         self.waiting = list(self.before)
         self.said: list[str] = []
         """Pieces that came since it began."""
-        self.times: list[float] = []
+        self.times = array("d")
         """When they came, once for each read."""
         self.mid_word = False
         self.number = 0
@@ -106,14 +112,14 @@ class Flow:
         """Take in a read; return what goes out now. None: it brings something else, or may."""
         if self.rest:
             data = self.rest + data
-        if data.find(_END) != len(data) - 2 or len(data) > FRAME_LIMIT_BYTES:
+        one = len(data) < self._most_bytes and data.endswith(self._after)
+        if not (one and data.startswith(self._before)):
             return self._many(data, now)
-        if not (data.startswith(self._before) and data.endswith(self._after)):
-            return None
         try:
+            # Of several frames this is no one string: the line ends between them are in it.
             text = _ONE.decode(data[self._start : self._end])
         except (msgspec.MsgspecError, UnicodeDecodeError):
-            return None
+            return self._many(data, now)
         if not text:
             return None
         last, waiting = text[-1], self.waiting
@@ -152,7 +158,7 @@ class Flow:
             self.rest = rest
             self.life_at = now
             return b""
-        found = self.read(data)
+        found = self.read(data) if data.endswith(self._after, 0, end) else None
         if found is None or found.end != end:
             return None
         self.rest = rest

@@ -106,8 +106,8 @@ class Leg:
         self.skims = False
         """Whether pieces of text may be read many at once, because nothing looks at each of them:
         set by the exchange."""
-        self._piece: tuple[bytes, TextDelta] | None = None
-        """The last frame that said one piece of text, where it `skims`."""
+        self._piece: TextDelta | None = None
+        """The last piece of text, where it `skims`, and nothing else came after it."""
         self._misses = 0
         self._template: Template | None = None
         self._signature = ""
@@ -204,9 +204,12 @@ class Leg:
         if not self.skims or not events or isinstance(events[0], Ping):
             return
         piece, before = events[-1], events[:-1]
-        alone = isinstance(piece, TextDelta) and all(isinstance(e, _OPENING) for e in before)
-        self._piece = (raw, piece) if alone and isinstance(piece, TextDelta) else None
-        self._template = None
+        if not isinstance(piece, TextDelta) or not all(isinstance(e, _OPENING) for e in before):
+            self._piece = self._template = None
+            return
+        self._piece = piece
+        if self._template is None or not self._template.fits(raw):
+            self._template = Template.of(raw, piece.text)
 
     def _skim(self, data: bytes) -> tuple[list[Unit], bytes]:
         """Read the pieces of text at the head of a chunk all at once; return the rest."""
@@ -229,18 +232,14 @@ class Leg:
 
     def flow(self, render: Render | None = None) -> Flow | None:
         """Return what may take in reads in this one's place, until `absorb`; None: now nothing."""
-        held = self._holder.lend() if self._piece is not None else None
-        if held is None or self._piece is None:
-            return None
-        raw, piece = self._piece
-        if self._template is None:
-            self._template = Template.of(raw, piece.text)
-        rest = self._parser.lend(b"", FRAME_LIMIT_BYTES) if self._template is not None else None
-        if self._template is None or rest is None:
+        piece, template = self._piece, self._template
+        held = self._holder.lend() if template is not None else None
+        rest = self._parser.lend(b"", FRAME_LIMIT_BYTES) if held is not None else None
+        if piece is None or template is None or held is None or rest is None:
             return None
         policy = self._holder.policy
         flow = Flow(
-            self._template,
+            template,
             piece.index,
             held,
             rest,

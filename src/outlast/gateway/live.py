@@ -8,6 +8,8 @@ the flow, and goes on. A property in tests/gateway/relay/test_streaming.py compa
 
 from __future__ import annotations
 
+from array import array
+
 from outlast.gateway.events import BytesReceived, Event, HeadReceived, TimerFired
 from outlast.gateway.flow import Flow
 from outlast.gateway.holding import HoldPolicy, Unit, only_signs_of_life
@@ -63,7 +65,7 @@ class Live:
         """What came before the first piece of text and is not shown yet."""
         self._read = 0
         """How many bytes of what came were read so."""
-        self._times: list[float] = []
+        self._times = array("d")
         self._said: list[str] = []
         self.head = head
         self.heard: list[Event] = [head]
@@ -75,7 +77,7 @@ class Live:
         self.ended = False
 
     @property
-    def times(self) -> list[float]:
+    def times(self) -> array[float]:
         """When pieces of text came, once for each read."""
         return self._times + self.flow.times if self.flow is not None else self._times
 

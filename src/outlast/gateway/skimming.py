@@ -67,6 +67,10 @@ class Template:
             return None
         return cls(before + b'"', b'"' + after)
 
+    def fits(self, raw: bytes) -> bool:
+        """Whether a frame may be of this shape."""
+        return raw.startswith(self.before) and raw.endswith(self.after)
+
     def run(self, data: bytes) -> Run | None:
         """Return the whole frames of this shape at the head of `data`; None where there is none,
         or where one of them cannot be read so.

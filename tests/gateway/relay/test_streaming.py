@@ -65,7 +65,7 @@ def learn(both: Both, form: Format, model: str, extra: bytes) -> None:
             both.do("answer", name, answer(ANSWER_HEADS[0], plain(form, "Well", ". ", "So")))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.data())
 async def test_both_say_do_and_write_down_the_same(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

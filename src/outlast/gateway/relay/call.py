@@ -226,7 +226,12 @@ class Connection(asyncio.Protocol):
                 self._break(Fault("malformed", "not HTTP"))
                 return
             self._surplus = True  # the answer is whole; what comes after it was never asked for
-        if self._headed:
+        if self._told and not self.whole:
+            if self._pieces:
+                body, listener = self._body(), call.listener
+                if listener is not None:
+                    listener.received(body)
+        elif self._headed:
             self._tell(call)
         elif self._head_bytes > HEAD_LIMIT_BYTES:
             self._break(Fault("malformed", "not HTTP"))

@@ -53,7 +53,8 @@ class Streamed(Plain):
     def received(self, data: bytes) -> None:
         now, flow = self._lane.clock.monotonic(), self._flow
         if flow is not None and (out := flow.feed(data, now)) is not None:
-            self._wait(flow, now)
+            if flow.waiting and not flow.flushing:
+                self._wait(flow, now)
             if out:
                 self.request.pass_on(out)
             return
