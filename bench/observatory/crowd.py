@@ -33,6 +33,10 @@ SERVICE = "github"
 BEFORE_S = AFTER_S = 3600.0
 RULES = ((5.0, 10.0), (5.0, 5.0), (5.0, 8.0), (10.0, 20.0))
 """(ratio, least reports in a bin); the first is the bar."""
+MAJOR = frozenset({"major", "critical"})
+"""What Statuspage calls more than minor."""
+SPOKEN_OF = RULES[0][1]
+"""Reports in an incident's window below which no crowd spoke of it."""
 BUSY_MOST = 2.0
 NULL_MINUTES = 1_000_000
 NULL_STREAMS = tuple((phi, mean) for phi in (1.0, 2.0, 3.0, 4.0) for mean in (0.1, 1.5))
@@ -78,6 +82,7 @@ def run(data: Path, since: float | None = None) -> Result:
         rules = {rule: score(ratio_alarms(counts, *rule), incidents, span) for rule in RULES}
         scored = [one for one in incidents if span.start_at <= one.start_at < span.end_at]
         figures += _official_figures(ours, rules[RULES[0]], scored)
+        figures += _major_figures(ours, scored, counts)
         tables.append(_rules_table(ours, rules, len(scored)))
         tables.append(_severity_table(ours, scored, counts))
         charts = (_alarm_chart(ours, counts, incidents, span),)
@@ -177,7 +182,6 @@ def score(alarms: Sequence[float], incidents: Sequence[Official], span: Span) ->
 
 def _official_figures(ours: Score, rule: Score, scored: Sequence[Official]) -> list[Figure]:
     """What nothing was there to be found of is not a number: it was not measured."""
-    major = [one for one in scored if one.status == "major"]
     return [
         Figure(
             "official incidents found (5x rule)",
@@ -187,14 +191,22 @@ def _official_figures(ours: Score, rule: Score, scored: Sequence[Official]) -> l
             len(scored),
         ),
         Figure("alarms without one, per 30 days", ours.rate, 0.0, rule.rate / 2, ours.unmatched),
-        Figure(
-            "share of major incidents found",
-            sum(one in ours.found for one in major) / len(major) if major else math.nan,
-            1.0,
-            1.0,
-            len(major),
-        ),
     ]
+
+
+def _major_figures(ours: Score, scored: Sequence[Official], counts: Series) -> list[Figure]:
+    """All major ones that a crowd spoke of. Of none, nothing can be asked; the table has the others
+    too."""
+    major = [one for one in scored if one.status in MAJOR and _heard(one, counts) >= SPOKEN_OF]
+    if not major:
+        return []
+    share = sum(one in ours.found for one in major) / len(major)
+    return [Figure("share of major incidents found", share, 1.0, 1.0, len(major))]
+
+
+def _heard(one: Official, counts: Series) -> float:
+    """Reports in the window of an incident."""
+    return sum(count for at, count in counts.items() if matches(at, [one]))
 
 
 def _rules_table(ours: Score, rules: dict[tuple[float, float], Score], n: int) -> Table:
@@ -211,11 +223,8 @@ def _severity_table(ours: Score, scored: Sequence[Official], counts: Series) -> 
     rows = []
     for status in sorted({one.status for one in scored}):
         some = [one for one in scored if one.status == status]
-        heard = [
-            sum(c for at, c in counts.items() if matches(at, [one])) if len(some) < 10 else math.nan
-            for one in some
-        ]
-        said = ", ".join(f"{one:.0f}" for one in heard) if len(some) < 10 else "-"
+        few = len(some) < 10
+        said = ", ".join(f"{_heard(one, counts):.0f}" for one in some) if few else "-"
         rows.append((status, f"{sum(one in ours.found for one in some)}/{len(some)}", said))
     return Table("By severity", ("severity", "found", "reports in each one's window"), tuple(rows))
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from bench.observatory import __main__ as frame
-from bench.observatory import calibration, crowd, march, world
+from bench.observatory import calibration, crowd, crowd_data, march, world
 from bench.observatory.living import Sample, live, page_of
 from bench.observatory.picture import draw
 from bench.observatory.report import Part, shortfalls, written
@@ -71,8 +71,18 @@ def test_where_no_incident_is_scored_no_figure_of_the_crowd_holds() -> None:
     nothing = crowd.score((), (), crowd.span_of(counts, after))
     figures, _ = crowd._services({"github": counts}, after)
     made = [*crowd._official_figures(nothing, nothing, ()), *figures]
-    assert len(made) == 4
+    assert len(made) == 3
     assert [one.name for one in made if one.measured or one.holds] == []
+
+
+def test_a_major_incident_is_asked_for_where_a_crowd_spoke_of_it() -> None:
+    loud, silent = (crowd_data.Official("major", at, at + 3600.0) for at in (1e6, 2e6))
+    counts = {1_000_800: 9.0, 1_002_000: 1.0, 2_000_400: 9.0}
+    nothing = crowd.score((), (loud, silent), crowd.Span(0.0, 3e6))
+    assert [
+        (one.value, one.n) for one in crowd._major_figures(nothing, (loud, silent), counts)
+    ] == [(0.0, 1)]
+    assert crowd._major_figures(nothing, (silent,), counts) == []
 
 
 def test_a_part_without_its_data_is_skipped_with_a_reason(

@@ -246,6 +246,9 @@ class Watched:
         elif not self._quiet_at:
             self._quiet_at = now
         self.state = judge(self.component.name, readings, vendor, before, now)
+        if self.state.suspicion is Suspicion.O_DOWN:
+            # What two kinds of evidence say is no nuisance: the next crowd need not be larger.
+            self.crowd.confirm(now)
         return self.state
 
     def idle(self, now: float, after_s: float) -> bool:

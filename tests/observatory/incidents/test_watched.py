@@ -31,7 +31,7 @@ def tries(
     for number in range(count):
         at = start + number * every_s
         outcome = Outcome.SERVER_ERROR if number % 10 < failing else Outcome.OK
-        one.observe(Observation(at, source, API.name, outcome, network=place), at, "here")
+        one.observe(Observation(at, source, one.component.name, outcome, network=place), at, "here")
     return at
 
 
@@ -167,6 +167,18 @@ def test_what_people_say_later_again_began_later(crowded: tuple[Watched, float])
     assert T0 - 120 <= first <= T0 + 600
     assert state.evidence[0].fired
     assert end + 3000 <= state.evidence[0].since_at <= again
+
+
+@pytest.mark.parametrize("failing", [0, 9])
+def test_a_crowd_is_a_nuisance_unless_other_evidence_confirms_it(
+    crowded: tuple[Watched, float], failing: int
+) -> None:
+    one, end = crowded
+    tries(one, end - 240, 40, failing=failing, source="probe")
+    down = one.look(None, "here", end).suspicion is Suspicion.O_DOWN
+    one.look(None, "here", end + 3 * 3600)
+    assert down is (failing > 0)
+    assert len(one.crowd.past) == (0 if down else 1)
 
 
 def test_parts_of_a_surface_have_no_crowd_of_their_own() -> None:
