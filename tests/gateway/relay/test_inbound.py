@@ -110,6 +110,44 @@ async def test_requests_are_taken_as_h11_reads_them_or_not_at_all(seed: int, goo
     await check_request(data, cut(rng, data), well_formed=good)
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1 << 32))
+async def test_a_head_that_comes_again_is_read_as_h11_reads_it(seed: int) -> None:
+    rng = random.Random(seed)
+    name = rng.choice((b"content-length: ", b"Content-Length:", b"CONTENT-LENGTH:   "))
+    more = rng.choice(
+        (b"", b"x-a: 1\r\n", b"expect: 100-continue\r\n", b"x: content-length: 3\r\n")
+    )
+    asked: list[bytes] = []
+    for _ in range(rng.randrange(2, 7)):
+        body = rng.choice((b"{}", b"", b"x" * rng.randrange(300), PLAIN, PLAIN[:-3], HEAD))
+        length = b"%b%b%d\r\n" % (name, rng.choice((b"", b"", b"0")), len(body))
+        odd = rng.choice((b"", b"", b"", b"\r\n"))
+        asked.append(odd + HEAD + length + more + b"\r\n" + body)
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(asked):
+        several = rng.choice((1, 1, 2, 3))
+        read = b"".join(asked[at : at + several])
+        pieces += cut(rng, read) if rng.random() < 0.5 else [read]
+        at += several
+    await check_request(b"".join(asked), pieces, well_formed=True)
+
+
+async def test_a_body_that_looks_like_a_head_that_is_known_is_a_body() -> None:
+    wire = Wire()
+    wire.feed(PLAIN)
+    head = b"GET /other HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % len(PLAIN)
+    wire.feed(head[:9], head[9:])
+    while wire.statuses != [200, 404]:  # noqa: ASYNC110 - a state, and no event of ours
+        await asyncio.sleep(0)
+    wire.feed(PLAIN)
+    assert len(wire.door.taken) == 1
+    wire.feed(PLAIN)
+    assert len(wire.door.taken) == 2
+    wire.lost()
+
+
 async def test_a_wish_for_another_protocol_is_passed_over_and_the_body_is_the_body() -> None:
     wish = b"connection: upgrade\r\nupgrade: h2c\r\n"
     inner = b"POST /v1/messages HTTP/1.1\r\n\r\n"
