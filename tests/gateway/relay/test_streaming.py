@@ -155,6 +155,30 @@ async def test_half_a_word_and_silences_are_looked_at(tmp_path: Path, form: Form
     assert both.sides[0].settled[-1].outcome == "ok"
 
 
+async def test_what_a_head_means_is_known_to_all_connections(tmp_path: Path) -> None:
+    both = begun(tmp_path)
+    both.do("come_again")
+    both.do("connect")
+    both.do("ask", request(Format.OPENAI_CHAT, "gpt-5", b"", LENGTH[0], WISH))
+    assert not express(both)
+    for name in both.asked():
+        both.do("answer", name, answer(ANSWER_HEADS[0], plain(Format.OPENAI_CHAT, "So. ")))
+    both.do("connect")
+    both.do("ask", request(Format.OPENAI_CHAT, "gpt-5", b"", LENGTH[0], WISH))
+    assert express(both)
+
+
+async def test_a_stranger_teaches_other_connections_nothing(tmp_path: Path) -> None:
+    both = Both(settings_of(tmp_path))
+    stranger = request(Format.OPENAI_CHAT, "gpt-5", b"", LENGTH[0], WISH).replace(
+        b": s\r", b": x\r"
+    )
+    for _ in range(3):
+        both.do("ask", stranger)
+    for side in both.sides:
+        assert side.connection.known_heads == {}
+
+
 async def test_a_stream_that_may_be_hedged_is_the_exchanges(tmp_path: Path) -> None:
     hedging = RetrySettings(hedge_after_s=30)
     assert not express(begun(tmp_path, chosen=settings_of(tmp_path, retry=hedging)))

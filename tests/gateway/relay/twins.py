@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -115,7 +116,8 @@ class Side:
         made = relay_class(self.entrance, HEAD_LIMIT_BYTES, 10)
         self.server = ServerState()
         self.server.default_headers = [(b"date", b"today")]
-        self.connection = made(config, self.server, {})
+        self._made = partial(made, config, self.server, {})
+        self.connection = self._made()
         self.socket = _Client(self)
         self.connection.connection_made(self.socket)
         self.upstreams: dict[str, tuple[Connection, Socket]] = {}
@@ -130,6 +132,12 @@ class Side:
     def reconfigure(self, settings: Settings) -> None:
         self.state.reconfigure(settings)
         self.relay.reconfigure(settings)
+
+    def come_again(self) -> None:
+        """The client makes another connection."""
+        self.leave()
+        self.socket, self.connection = _Client(self), self._made()
+        self.connection.connection_made(self.socket)
 
     def connect(self) -> None:
         """Have an idle connection to each upstream."""

@@ -33,8 +33,12 @@ PIPELINED_MAX = 8
 """Requests that may wait behind one whose answer is not finished; nobody pipelines POST."""
 TICK_S = 1.0
 KNOWN_MAX_BYTES = 8 << 10
+HEADS_MAX = 256
+"""Heads of which all connections know what they mean."""
 DIGITS_MAX = 12
 _LENGTH = b"\r\ncontent-length:"
+Heads = dict[tuple[bytes, bytes], dict[str, Any]]
+"""What was learnt of a head (lane.py), by its bytes before and after the body's length."""
 _SURFACES = {path.encode(): surface for path, surface in SURFACES.items()}
 
 
@@ -50,8 +54,11 @@ class Known:
         self.request = request
 
 
-def known(data: bytes, cycle: object) -> Known | None:
-    """Return what is to be known of the head that one read began with; None: nothing."""
+def known(data: bytes, cycle: object, meanings: Heads) -> Known | None:
+    """Return what is to be known of the head that one read began with; None: nothing.
+
+    What such requests mean is known to all connections, once somebody was admitted with this head.
+    """
     if not isinstance(cycle, Request) or cycle.old or cycle.expects or not cycle.keep_alive:
         return None
     head = data[: data.find(b"\r\n\r\n") + 4]
@@ -64,8 +71,13 @@ def known(data: bytes, cycle: object) -> Known | None:
     at = name + len(_LENGTH)
     while head[at : at + 1] == b" ":
         at += 1
+    before, after = head[:at], head[head.find(b"\r", at) :]
     cycle.ways = {}
-    return Known(head[:at], head[head.find(b"\r", at) :], cycle)
+    if cycle.admitted:
+        if len(meanings) >= HEADS_MAX:
+            meanings.clear()
+        cycle.ways = meanings.setdefault((before, after), cycle.ways)
+    return Known(before, after, cycle)
 
 
 class Watch:
@@ -98,6 +110,7 @@ class Connection(HttpToolsProtocol):
     max_connections: int
     head_read_s: float
     watch: Watch
+    known_heads: Heads
 
     def __init__(
         self,
@@ -174,7 +187,7 @@ class Connection(HttpToolsProtocol):
                 if self._head_raw_bytes > 2 * self.header_limit_bytes:
                     self._too_long()
         elif fresh and self._began == 1:
-            self._known = known(data, self.cycle)
+            self._known = known(data, self.cycle, self.known_heads)
 
     def _again(self, known: Known, data: bytes) -> bool:
         """Whether a request begins here whose head is known: then the parser is not asked."""
@@ -444,5 +457,6 @@ def relay_class(
         "max_connections": max_connections,
         "head_read_s": head_read_s,
         "watch": Watch(),
+        "known_heads": {},
     }
     return type("RelayConnection", (Connection,), limits)

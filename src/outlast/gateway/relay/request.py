@@ -127,6 +127,11 @@ class Request:
 
     # -- the request ---------------------------------------------------------------------------
 
+    @property
+    def admitted(self) -> bool:
+        """Whether it is known whose it is."""
+        return self._key is not None
+
     def again(self, size: int) -> None:
         """The same head came once more, before a body of `size` bytes."""
         self.keep_alive = self.more_body = self._chunked = True
