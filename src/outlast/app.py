@@ -52,6 +52,7 @@ from outlast.local.state import State
 from outlast.nouns import Candidate, ComponentState
 from outlast.observatory.watcher import STATUS
 from outlast.observing import Observing
+from outlast.observing.background import Background
 from outlast.progress import ModelProgress
 from outlast.starting import EXIT_OK, EXIT_PROBLEM, check_port, explain, say, watch_settings
 from outlast.store.database import Database, DatabaseUnavailable
@@ -128,6 +129,7 @@ class Service:
         )
         self.roster = Roster(self.database, data, clock=self.clock)
         self.bus = MemoryBus()
+        self.background = Background(self.clock)
         self.receipts: Receipts = part.receipts(self.ledger) if part else self.ledger
         self.state = GatewayState(settings, random.random, part.company if part else None)
         self.network: HttpTransport | Relay = (
@@ -182,6 +184,7 @@ class Service:
             "ledger": ledger.describe(),
             "keys": {"known": roster.keys, "from": roster.source, "error": roster.last_error},
             "offline": self.state.connectivity.offline(self.clock.monotonic()),
+            "background": self.background.describe(),
         }
         if self.observing is not None:
             detail["observatory"] = self.observing.describe()
@@ -268,8 +271,12 @@ async def running(
             await stack.enter_async_context(service.observing.running())
         elif service.front is not None:
             await stack.enter_async_context(service.front.running())
-        for work in (service.ledger.run, service.roster.run, service.hear_status):
-            stack.push_async_callback(_stop, asyncio.create_task(_keep(work)))
+        for name, job in (
+            ("ledger", service.ledger.run),
+            ("keys", service.roster.run),
+            ("status", service.hear_status),
+        ):
+            stack.push_async_callback(service.background.start(name, job))
         yield service
 
 
@@ -310,14 +317,6 @@ def _local_model(
         prefill_budget_s=local.prefill_budget_s,
     )
     return LocalModel(settings.models_path, chosen, on_state=on_state)
-
-
-async def _keep(work: Callable[[], Any]) -> None:
-    """Run background work; an error in it is logged and never ends the service."""
-    try:
-        await work()
-    except Exception:  # the log is the report
-        log.exception("background work ended", work=getattr(work, "__qualname__", str(work)))
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

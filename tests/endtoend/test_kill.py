@@ -124,6 +124,8 @@ async def test_a_locked_database_refuses_and_delays_nobody(tmp_path: Path, confi
             for part in (health.json()["ledger"], health.json()["observatory"]["observations"]):
                 assert (part["in_memory"], part["lost"], part["rejected"]) == (0, 0, 0)
             assert health.json()["observatory"]["incidents"]["lost"] == 0
+            working = {"in_order": 3, "restarts": 0, "failed": {}}
+            assert health.json()["background"] == working
             own = {"x-api-key": service.key}
             recent = await ask(service.url, "GET", f"/v1/receipts/{answered[-1]}", own)
             assert recent.status == 200

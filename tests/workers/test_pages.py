@@ -82,6 +82,7 @@ def detail(*, ready: bool = True, waiting: int = 0, offline: bool = False) -> di
         "keys": {"known": 1},
         "local": {"state": "off"},
         "offline": offline,
+        "background": {"in_order": 3},
         "observatory": {"role": "tells", "observations": counts},
     }
 
@@ -94,6 +95,7 @@ def test_ready_is_who_has_all_workers_ready_and_what_waits_is_added_up() -> None
     assert told["observatory"]["observations"]["waiting"] == 3
     assert not told["offline"]
     assert [one["state"] for one in told["processes"].values()] == ["ready", "ready"]
+    assert told["processes"]["worker 1"]["background"] == {"in_order": 3}
 
 
 def test_the_worst_worker_decides_and_one_that_does_not_answer_is_the_worst() -> None:

@@ -89,6 +89,7 @@ def readiness(
                 "state": "ready" if one["ready"] else "not ready",
                 "keys": one["keys"],
                 "local": one["local"],
+                "background": one["background"],
             }
             for name, one in workers.items()
         },
