@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from outlast.wire.looking import Word
+
 _SEAM = {
     "en": "\n\n[Outlast: {gone} failed here; {model} goes on.]\n\n",
     "fr": "\n\n[Outlast : {gone} a été interrompu ici ; {model} prend la suite.]\n\n",
@@ -26,7 +28,7 @@ _ANY = re.compile(
     rf"| cannot answer now; {_NAME} answers instead\."
     rf"| ne peut pas répondre en ce moment ; {_NAME} répond à sa place\.)\](?:\n\n)?"
 )
-_MARK = re.compile(rb"\[Outlast")
+_MARK = Word(b"[Outlast")
 """What all of them begin with, however a body is escaped."""
 
 
@@ -42,7 +44,7 @@ def foreword(language: str, gone: str, model: str) -> str:
 
 def may_hold_notice(body: bytes) -> bool:
     """Return whether a request's body may carry one of them back; cheap."""
-    return _MARK.search(body) is not None
+    return _MARK.find(body) >= 0
 
 
 def without_notices(text: str) -> str:

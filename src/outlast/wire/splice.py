@@ -11,6 +11,7 @@ import re
 import msgspec
 
 from outlast.wire.canon import BadRequest
+from outlast.wire.looking import Word
 
 MODEL_LIMIT_CHARS = 256
 _MAP_LIMIT_BYTES = 2 << 20
@@ -18,6 +19,7 @@ _MAP_LIMIT_BYTES = 2 << 20
 _TRIES_LIMIT = 64
 
 _KEY = re.compile(rb'"model"')
+_MODEL = Word(b'"model"')
 _SPACE = re.compile(rb"[ \t\n\r]*")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],]', re.DOTALL)
@@ -178,10 +180,9 @@ def _agreeing_spans(body: bytes, model: str) -> tuple[Span, ...]:
 
 def _once(body: bytes) -> bool:
     """Whether only one place in a body with a model could be its key."""
-    # In large bodies an expression finds words, and one byte is found, many times faster than
-    # several bytes are.
-    first = _KEY.search(body)
-    once = first is not None and _KEY.search(body, first.end()) is None
+    first = _MODEL.find(body)
+    once = first >= 0 and _MODEL.find(body, first + 1) < 0
+    # Most bodies have no backslash, and one byte is looked for many times faster than several.
     return once and (b"\\" not in body or b"\\u00" not in body)
 
 
