@@ -156,7 +156,7 @@ class Exchange:
         self._racers[flow.number].absorb(flow)
         if told := flow.told:
             self._speaker.told(flow.index, "".join(told))
-        self._spoke_at = max(self._spoke_at, flow.spoke_at)
+        self._spoke_at = flow.spoke_at or self._spoke_at
         self._flushing = flow.flushing
 
     # -- an attempt's answer --------------------------------------------------------------------
