@@ -12,9 +12,10 @@ import pytest
 import pytest_asyncio
 
 from outlast.observatory.http import STREAMS_OF_ONE_MAX
+from outlast.observatory.watch import REPEAT_EVERY_S
 from outlast.simulator import Fault, FaultKind, Script, Vendor
 from tests.raw import Reply, hang_up
-from tests.workers.company import BODY, WORKERS, House, config_of, house_of, until
+from tests.workers.company import BODY, READY_S, WORKERS, House, config_of, house_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MANY = 24
@@ -126,7 +127,8 @@ async def test_what_any_worker_sees_reaches_the_one_observatory(place: Place) ->
         return bool(traffic["failures"] == attempts > 0)  # until breakers open
 
     try:
-        await until(heard)
+        # Figures alone, while nothing else changes, are said anew once a minute.
+        await until(heard, within_s=REPEAT_EVERY_S + READY_S)
     except TimeoutError:
         pytest.fail(f"failures in the evidence, and attempts that were made: {seen[-3:]}")
 
