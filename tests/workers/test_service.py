@@ -14,8 +14,9 @@ import pytest_asyncio
 from outlast.observatory.http import STREAMS_OF_ONE_MAX
 from outlast.observatory.watch import REPEAT_EVERY_S
 from outlast.simulator import Fault, FaultKind, Script, Vendor
+from tests.endtoend.launcher import READY_S
 from tests.raw import Reply, hang_up
-from tests.workers.company import BODY, READY_S, WORKERS, House, config_of, house_of, until
+from tests.workers.company import BODY, WORKERS, House, config_of, house_of, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 MANY = 24
