@@ -6,45 +6,32 @@ there is no script at all.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from typing import Any
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from outlast.observatory.words import Lang
-from outlast.status.filters import FILTERS
 from outlast.status.operator_texts import TEXTS
-from outlast.status.page import FOLDER
+from outlast.status.page import FOLDER, content_hash, squeezed, templates
 
 
 class OperatorRenderer:
     """Templates, read once."""
 
     def __init__(self) -> None:
-        texts = [
-            (FOLDER / name).read_text(encoding="utf-8") for name in ("style.css", "operator.css")
-        ]
-        self._css = "".join(line.strip() for text in texts for line in text.splitlines())
-        self._templates = Environment(
-            loader=FileSystemLoader(FOLDER),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
+        self._css = "".join(
+            squeezed((FOLDER / name).read_text(encoding="utf-8"))
+            for name in ("style.css", "operator.css")
         )
-        self._templates.filters.update(FILTERS)
+        self._templates = templates()
         self._templates.filters["u"] = address
 
     @property
     def policy(self) -> str:
         """The content security policy of every page."""
-        digest = base64.b64encode(hashlib.sha256(self._css.encode()).digest()).decode()
         return (
-            f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; "
+            f"default-src 'none'; style-src '{content_hash(self._css)}'; img-src data:; "
             "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
         )
 

@@ -51,15 +51,7 @@ class Renderer:
     def __init__(self) -> None:
         self._css = squeezed((FOLDER / "style.css").read_text(encoding="utf-8"))
         self._js = (FOLDER / "age.js").read_text(encoding="utf-8").strip()
-        self._templates = Environment(
-            loader=FileSystemLoader(FOLDER),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        self._templates.filters.update(FILTERS)
+        self._templates = templates()
         self._templates.filters["incident_link"] = incident_link
         self._templates.filters["provider_link"] = provider_link
         self._templates.filters["month_link"] = month_link
@@ -198,6 +190,20 @@ def content_hash(text: str) -> str:
     """As a content security policy names a style or a script in the page."""
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return f"sha256-{digest}"
+
+
+def templates() -> Environment:
+    """Return what reads the templates of all pages: everything escaped, nothing undefined."""
+    found = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    found.filters.update(FILTERS)
+    return found
 
 
 def squeezed(css: str) -> str:
