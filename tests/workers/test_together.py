@@ -56,15 +56,14 @@ class Pair:
             started = asyncio.Event()
             server = Server(inside_config(observer, begin), started.set)
             serving = asyncio.create_task(server.serve())
-            working = asyncio.create_task(observer.run())
-            try:
-                await started.wait()
-                yield service
-            finally:
-                observer.stopping.set()
-                server.should_exit = True
-                working.cancel()
-                await asyncio.gather(serving, working, return_exceptions=True)
+            async with observer.running():
+                try:
+                    await started.wait()
+                    yield service
+                finally:
+                    observer.stopping.set()
+                    server.should_exit = True
+                    await asyncio.gather(serving, return_exceptions=True)
         await part.close()
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -42,16 +42,6 @@ AGAIN_S = 0.5
 WAITING_MAX = 5000
 BATCH_MAX = 1000
 SILENCE_MAX_S = 20.0
-
-
-async def keep(work: Callable[[], Awaitable[None]]) -> None:
-    """Do background work until cancelled. What goes wrong is logged, and it begins again."""
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("background_work_failed", work=getattr(work, "__qualname__", str(work)))
-        await asyncio.sleep(AGAIN_S)
 
 
 class FrontOfMany:
@@ -135,19 +125,15 @@ class FrontOfMany:
     async def running(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._observer.close)
-            work: list[Callable[[], Awaitable[None]]] = [self._tell, self._states, self._models]
+            work = {"telling": self._tell, "states": self._states, "model": self._models}
             if self._history is not None:
                 stack.callback(self._journal.close)
                 stack.push_async_callback(self._history.close)
-                work += [self._history.run, self._gather]
-            tasks = [asyncio.create_task(keep(one)) for one in work]
-            try:
-                yield
-                await self._last_words()
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
+                work |= {"history": self._history.run, "gathering": self._gather}
+            for name, job in work.items():
+                stack.push_async_callback(self._service.background.start(name, job))
+            yield
+            await self._last_words()
 
     # -- to the observer -----------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 from urllib.parse import unquote
 
@@ -30,7 +31,6 @@ from outlast.observatory.watcher import STATUS
 from outlast.outcome import Fault
 from outlast.wire import CODECS
 from outlast.workers import pages
-from outlast.workers.front import keep
 from outlast.workers.inside import CLIENT, PREFIX, SCHEME, TARGET, Away, Neighbour
 from outlast.workers.lent import ENGINE_PATH, REFUSED_STATUS
 from outlast.workers.lent import PATH as MODEL_PATH
@@ -138,11 +138,13 @@ class Observer:
         else:
             await self._service.asgi(outside, receive, send)
 
-    async def run(self) -> None:
-        """Say how the embedded model stands, and count, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(keep(self.counted.run))
-            group.create_task(keep(self._say_model))
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Say how the embedded model stands, and count."""
+        async with AsyncExitStack() as stack:
+            for name, job in (("counting", self.counted.run), ("model", self._say_model)):
+                stack.push_async_callback(self._service.background.start(name, job))
+            yield
 
     # -- for everybody -------------------------------------------------------------------------
 

@@ -132,12 +132,8 @@ async def _observe(begin: Begin, part: PartOfMany, line: Line) -> None:
             line.say(Ready(service.first_key or ""))
 
         server = _Observing(config, ready, observer)
-        working = asyncio.create_task(observer.run())
-        try:
+        async with observer.running():
             orphaned = await _serve(server, service, line, None, progress)
-        finally:
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
     if orphaned:  # who would have taken it away was killed
         await asyncio.to_thread(shutil.rmtree, begin.folder, ignore_errors=True)
 
