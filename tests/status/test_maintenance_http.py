@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from starlette.applications import Starlette
-from starlette.types import Message
 
 from outlast.clock import ManualClock
 from outlast.observatory.casebook import Casebook
@@ -19,6 +17,7 @@ from outlast.observatory.operators import OperatorToken
 from outlast.status import openapi_table
 from outlast.status.maintenance_http import BODY_LIMIT_BYTES, MaintenanceApi
 from outlast.store.database import Database
+from tests.status.asking import ask
 from tests.status.machine_house import API, NOW
 
 TOKEN = "op_0123456789abcdef0123456789abcdef"
@@ -48,27 +47,7 @@ class House:
         self, method: str, path: str, body: Any = None, token: str = TOKEN
     ) -> tuple[int, Any]:
         app = Starlette(routes=self.api.routes())
-        sent: list[Message] = []
-        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": raw, "more_body": False}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        headers = [(b"authorization", f"Bearer {token}".encode()), (b"outlast-operator", b"Ada")]
-        await app(
-            {
-                "type": "http", "method": method, "path": path, "raw_path": path.encode(),
-                "query_string": b"", "headers": headers, "client": None, "scheme": "http",
-                "server": ("127.0.0.1", 80), "root_path": "",
-            },
-            receive,
-            send,
-        )  # fmt: skip
-        text = b"".join(one.get("body", b"") for one in sent)
-        return sent[0]["status"], msgspec.json.decode(text)
+        return await ask(app, method, path, body, token=token)
 
 
 @pytest.fixture
