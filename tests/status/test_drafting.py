@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
 import pytest
 
 from outlast.nouns import Evidence, Incident, Stage
 from outlast.observatory.words import LANGS, Lang
-from outlast.status.drafting import draft, post_mortem
+from outlast.status.drafting import _WORDS, draft, post_mortem
+from outlast.status.texts import TEXTS
 from tests.status.machine_house import HOSTILE, NOW, outage, over, suspected, update
 
 SEEN = Evidence("traffic", NOW, 5.0, failures=1240, total=2000, fired=True)
@@ -74,3 +78,11 @@ def test_a_strangers_words_begin_no_heading() -> None:
     text = post_mortem(outage(title=said, updates=(*outage().updates, bad)), "en")
     assert [line for line in text.splitlines() if line.startswith("# ")] == ["# # no heading"]
     assert not any(line.startswith("## More") for line in text.splitlines())
+
+
+@pytest.mark.parametrize("words", [_WORDS, {"texts": TEXTS["fr"]}], ids=["drafts", "page"])
+def test_french_needs_no_elision_before_a_name(words: Mapping[str, Mapping[str, str]]) -> None:
+    """Said is "de Mistral" and "d'Anthropic": no sentence puts such a word there."""
+    said = " ".join(text for texts in words.values() for text in texts.values())
+    assert "{vendor}" in said
+    assert re.findall(r"\b(?:de|que|le|la|je|se) \{(?:vendor|provider|who)\}", said) == []

@@ -57,7 +57,7 @@ _WORDS: dict[str, dict[Lang, str]] = {
     },
     "vendor": {
         "en": "{vendor}'s first notice about it reached us at {time}, {span} after we opened it.",
-        "fr": "La première annonce de {vendor} nous est parvenue à {time}, {span} après notre "
+        "fr": "{vendor} l'a annoncée\u00a0: cela nous est parvenu à {time}, {span} après notre "
         "ouverture.",
     },
     "vendor first": {
@@ -66,7 +66,7 @@ _WORDS: dict[str, dict[Lang, str]] = {
     },
     "vendor never": {
         "en": "No notice of {vendor}'s about it is on record.",
-        "fr": "Aucune annonce de {vendor} à ce sujet n'est enregistrée.",
+        "fr": "{vendor} n'a rien annoncé à ce sujet que nous ayons enregistré.",
     },
     "yours": {
         "en": "[What do readers need to do? What do you know beyond this?]",

@@ -206,7 +206,7 @@ _FR = {
     "unconfirmed_end": "jamais confirmé par un second type d'indice",
     "vendor_silent": "{vendor} n'a rien publié à ce sujet.",
     "vendor_unread": (
-        "La page d'état de {vendor} est illisible en ce moment\u00a0: on ignore ce qu'elle dit."
+        "Illisible en ce moment\u00a0: la page d'état ({vendor}). On ignore ce qu'elle dit."
     ),
     "reach": "Étendue de la panne",
     "how_long": "Combien de temps cela peut encore durer",
