@@ -10,23 +10,25 @@ export PYTHON
 # Tools are called through the environment's Python: a clone that was moved goes on working.
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fix lock conformance gauntlet overhead observatory-bench status-bench fuzz clean
+.PHONY: help run demo test check fix lock conformance gauntlet overhead observatory-bench status-bench fuzz native clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.run ## Start the service on 127.0.0.1:8400 (ARGS="--port 9000")
 	@$(BIN)/python scripts/link $(VENV)
+	@$(BIN)/python scripts/native
 	@exec $(BIN)/outlast serve $(ARGS)
 
 demo: $(VENV)/.run ## Two scripted vendors, one goes down: watch the answers go on
 	@$(BIN)/python scripts/link $(VENV)
+	@$(BIN)/python scripts/native
 	@exec $(BIN)/outlast demo $(ARGS)
 
-test: $(VENV)/.dev ## Run the tests (ARGS="tests/config -k typo")
+test: $(VENV)/.dev native ## Run the tests (ARGS="tests/config -k typo")
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-check: $(VENV)/.dev ## Format, lint, strict types, import contracts, docs against code
+check: $(VENV)/.dev native ## Format, lint, strict types, import contracts, docs against code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/python -m mypy src tests $(wildcard bench)
@@ -41,10 +43,10 @@ fix: $(VENV)/.dev ## Format, mend what lint can mend, and write the generated do
 conformance: $(VENV)/.dev ## The real SDKs and coding tools against Outlast (needs node and npm)
 	scripts/conformance $(ARGS)
 
-gauntlet: $(VENV)/.dev ## Broken conversations through Outlast and its peers (QUICK=1, ARGS="--only 5-7 --peers ccr")
+gauntlet: $(VENV)/.dev native ## Broken conversations through Outlast and its peers (QUICK=1, ARGS="--only 5-7 --peers ccr")
 	PYTHONPATH=src $(BIN)/python -m bench.gauntlet $(if $(QUICK),--quick) $(ARGS)
 
-overhead: $(VENV)/.dev ## What Outlast costs, beside nginx and its peers (QUICK=1, ARGS="--only c32 --peers smg")
+overhead: $(VENV)/.dev native ## What Outlast costs, beside nginx and its peers (QUICK=1, ARGS="--only c32 --peers smg")
 	PYTHONPATH=src $(BIN)/python -m bench.overhead $(if $(QUICK),--quick) $(ARGS)
 
 observatory-bench: $(VENV)/.dev ## What the observatory says, against records (DATA=DIR SINCE=DATE QUICK=1 ARGS="--only march")
@@ -53,7 +55,7 @@ observatory-bench: $(VENV)/.dev ## What the observatory says, against records (D
 status-bench: $(VENV)/.dev ## Views of the status page a second on one core, on a bad day (ARGS="--seconds 20")
 	PYTHONPATH=src $(BIN)/python -m bench.status $(ARGS)
 
-fuzz: $(VENV)/.dev ## A million hostile inputs for each parser, about an hour (CASES=20000 for a minute)
+fuzz: $(VENV)/.dev native ## A million hostile inputs for each parser, about an hour (CASES=20000 for a minute)
 	@for format in anthropic openai_chat openai_responses; do \
 	  PYTHONPATH=src $(BIN)/python -m tests.wire.fuzz_$$format $(or $(CASES),1000000) || exit 1; \
 	done
@@ -74,3 +76,6 @@ $(VENV)/.run: requirements/run.lock scripts/install scripts/link
 $(VENV)/.dev: requirements/dev.lock scripts/install scripts/link
 	@scripts/install $(VENV) requirements/dev.lock
 	@touch $(VENV)/.run $@
+
+native: | $(VENV)/.run ## Compile the parts that are in C as well, where there is a compiler (nothing needs them)
+	@$(BIN)/python scripts/native

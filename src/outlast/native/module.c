@@ -1,0 +1,33 @@
+/* The Python module of the functions in the other files. */
+
+#include "native.h"
+
+#ifndef SOURCE
+#define SOURCE ""
+#endif
+
+static PyMethodDef methods[] = {
+    {"ask", (PyCFunction)(void (*)(void))native_ask, METH_FASTCALL, NULL},
+    {"skim", (PyCFunction)(void (*)(void))native_skim, METH_FASTCALL, NULL},
+    {"answer", (PyCFunction)(void (*)(void))native_answer, METH_FASTCALL, NULL},
+    {"completion", (PyCFunction)(void (*)(void))native_completion, METH_FASTCALL, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static int fill(PyObject *module) {
+    return PyModule_AddStringConstant(module, "SOURCE", SOURCE);
+}
+
+static PyModuleDef_Slot slots[] = {
+    {Py_mod_exec, (void *)fill},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_PER_INTERPRETER_GIL_SUPPORTED},
+#endif
+    {0, NULL},
+};
+
+static struct PyModuleDef definition = {
+    PyModuleDef_HEAD_INIT, "outlast_native", NULL, 0, methods, slots, NULL, NULL, NULL,
+};
+
+PyMODINIT_FUNC PyInit_outlast_native(void) { return PyModuleDef_Init(&definition); }

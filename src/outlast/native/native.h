@@ -1,0 +1,51 @@
+/* What the files of this folder share. See __init__.py. */
+
+#ifndef OUTLAST_NATIVE_H
+#define OUTLAST_NATIVE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Each is called as METH_FASTCALL, and returns None where the Python must be asked. */
+PyObject *native_ask(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_skim(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_answer(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_completion(PyObject *module, PyObject *const *args, Py_ssize_t count);
+
+/* json.c: a strict reader (RFC 8259), of complete values alone. A value's reader returns where it
+ * ends, NULL where it is no JSON, ends too soon, or lies deeper than NATIVE_DEPTH_MAX. */
+#define NATIVE_DEPTH_MAX 128
+
+typedef const unsigned char *At;
+
+/* Words that are looked for in strings, the last one NULL. */
+typedef struct {
+    const char *said;
+    Py_ssize_t size;
+} Words;
+
+typedef struct {
+    const Words *anywhere;
+    const Words *keys; /* where they are keys alone */
+    int seen;
+} Watch;
+
+At native_space(At at, At end);
+At native_string(At at, At end, int *escaped);
+At native_value(At at, At end, int depth, Watch *watch);
+
+/* Steps over the members of an object, from behind its brace. */
+typedef struct {
+    At key;
+    Py_ssize_t size; /* of the key */
+    At value; /* where its value begins; the reader of the value sets `at` behind it */
+    At at;
+} Member;
+
+/* 1: there is another, and its value begins at `value`; 0: the object ended at `at`; -1: no JSON,
+ * or a key with an escape in it. `first`: whether none was read yet. */
+int native_member(Member *member, At end, int first, Watch *watch);
+
+#endif
