@@ -14,7 +14,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,7 +49,7 @@ from outlast.gateway.transport import HttpTransport
 from outlast.local.service import LocalModel
 from outlast.local.service import LocalSettings as LocalModelSettings
 from outlast.local.state import State
-from outlast.nouns import Candidate, ComponentState
+from outlast.nouns import Candidate, ComponentState, Ended
 from outlast.observatory.watcher import STATUS
 from outlast.observing import Observing
 from outlast.observing.background import Background
@@ -77,8 +77,8 @@ class Front(Protocol):
     def attempt(self, observed: Observe) -> None:
         """An attempt ended. Quick, and never raises."""
 
-    def well(self, candidate: Candidate, at: float, took_s: float) -> None:
-        """One that went well ended then, and took so long."""
+    def well(self, candidate: Candidate, ended: Sequence[Ended]) -> None:
+        """These went well."""
 
     def running(self) -> AbstractAsyncContextManager[None]: ...
     def retain(self, settings: Settings) -> None: ...
@@ -151,7 +151,7 @@ class Service:
             record=self.ledger.record,
             publish=self._publish,
         )
-        self.gateway.on_plain = self.ledger.keep
+        self.gateway.on_plain = self.ledger.keep_all
         self.entrance = Entrance(self.gateway, self.roster, self.transport, self.clock)
         self.observing = _observing(self)
         if (observes := self.observing or self.front) is not None:

@@ -206,6 +206,13 @@ class Receipt(msgspec.Struct, frozen=True):
     resumptions: tuple[Resumption, ...] = ()
 
 
+Kept = tuple[str, bytes, float]
+"""A receipt that is encoded already: its id, it in msgpack, when the exchange ended."""
+Ended = tuple[float, float]
+"""When an attempt that went well ended; after how long, or after how long a stream's first content
+came."""
+
+
 class Surface(StrEnum):
     """What of a provider people use; it fails apart from the others."""
 

@@ -38,6 +38,10 @@ _SPEAKING = {Outcome.OK, Outcome.AUTH, Outcome.RATE_LIMITED, *_FAILURES}
 that we left, a model's habit."""
 
 
+WINDOW_MAX = 1000
+"""Attempts that are remembered at most."""
+
+
 class State(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
@@ -133,8 +137,8 @@ class Breaker:
         self._probing_since = None
         self._window.clear()
 
-    def succeed(self, now: float) -> None:
-        """Take in that an attempt went well."""
+    def succeed(self, now: float, count: int = 1) -> None:
+        """Take in that an attempt went well, or so many."""
         if self._opened:
             if now < self.open_until:
                 return  # a late success of a request sent before the ejection proves nothing
@@ -143,7 +147,7 @@ class Breaker:
         self._opened = False
         self._probing_since = None
         self._consecutive = 0
-        self._note(now, failed=False)
+        self._note(now, failed=False, count=count)
         if self._recovered_at is not None and now - self._recovered_at > self._settings.ramp_s:
             self._recovered_at = None
             self._ejections = 0
@@ -175,9 +179,8 @@ class Breaker:
         self._consecutive = 0
         self.reason = reason
 
-    def _note(self, now: float, *, failed: bool) -> None:
-        self._window.append((now, failed))
-        while self._window and (
-            self._window[0][0] < now - self._settings.window_s or len(self._window) > 1000
-        ):
-            self._window.popleft()
+    def _note(self, now: float, *, failed: bool, count: int = 1) -> None:
+        window, since = self._window, now - self._settings.window_s
+        window.extend([(now, failed)] * count)
+        while window and (window[0][0] < since or len(window) > WINDOW_MAX):
+            window.popleft()

@@ -11,20 +11,37 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
 from outlast.gateway.asked import Plan, Prepared
 from outlast.gateway.histories import untouched
+from outlast.native import compiled
 from outlast.nouns import Degraded, Format, Kind, Outcome, Scope, Tokens
 from outlast.wire.anthropic.fitting import may_need_fitting
 from outlast.wire.anthropic.tables import Usage, merge_tokens
+from outlast.wire.canon import BadRequest
+from outlast.wire.splice import Head, read_head, splice
 
 BODY_LIMIT_BYTES = 1 << 20
 """Larger answers go the long way, which counts their bytes."""
 PATIENCE_S = 5.0
 """Timers that are nearer than this want the exchange from the start."""
+
+
+class Seen(NamedTuple):
+    """Of a request's body, as `native.ask` says it too."""
+
+    model: str
+    stream: bool
+    marked: bool
+    """Whether it does not go on as it came (see `passes`)."""
+    start: int
+    """Where the model's JSON string stands, to `end`; 0: `splice` knows."""
+    end: int
+    body: bytes
+
 
 Found = tuple[str, Tokens]
 _Glance = Callable[[bytes], Found | None]
@@ -55,10 +72,36 @@ def passes(form: Format, body: bytes) -> bool:
     return untouched(form, body)
 
 
+def look(form: Format, body: bytes) -> Seen | None:
+    """Return what is to be seen of a request's body; None where only the long way can say it."""
+    if _skim is not None and (seen := _skim(body, form is Format.ANTHROPIC)) is not None:
+        return Seen._make((*seen, body))
+    try:
+        head = read_head(body)
+    except BadRequest:
+        return None
+    return Seen(head.model, head.stream, not passes(form, body), 0, 0, body)
+
+
+def named(seen: Seen, model: str) -> bytes:
+    """Return the body with another model's name in it."""
+    old, stream, _, start, end, body = seen
+    if end:
+        return b"%b%b%b" % (body[:start], _json(model), body[end:])
+    return splice(body, Head(old, stream, ()), model)
+
+
 def glance(form: Format, body: bytes) -> Found | None:
     """Return model and usage of an answer that is one plain text; None where it is anything else,
     or may be."""
-    return _GLANCES[form](body) if len(body) <= BODY_LIMIT_BYTES else None
+    if len(body) > BODY_LIMIT_BYTES:
+        return None
+    if form is Format.OPENAI_CHAT and _completion is not None:
+        said = _completion(body)
+        if said is not None:
+            model, prompt, output, hit, cached, write, reasoning = said
+            return model, _chat_tokens(prompt, output, cached or hit, write, reasoning)
+    return _GLANCES[form](body)
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -73,6 +116,9 @@ class Case(msgspec.Struct, frozen=True):
     """Of all who may answer: while nothing speaks against them, the first is asked."""
 
 
+_skim = compiled("skim")
+_completion = compiled("completion")
+_json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
 _time = struct.Struct(">d").pack
 _DOUBLE = b"\xcb"
@@ -122,6 +168,7 @@ class Form:
             )
         )
         self._first, self._tokens = _encode("first_content_s"), _encode("tokens")
+        self._whole = self._first + _encode(None) + self._tokens
         self._theirs = _encode("request_id")
 
     def fill(
@@ -149,9 +196,9 @@ class Form:
                 began,
                 self._ended,
                 end,
-                self._first,
-                _encode(first_s),
-                self._tokens,
+                self._whole
+                if first_s is None
+                else b"%b%b%b" % (self._first, _encode(first_s), self._tokens),
                 _encode(tokens),
                 self._theirs,
                 _encode(theirs),
@@ -235,21 +282,24 @@ def _chat(body: bytes) -> Found | None:
     message, usage = answer.choices[0].message, answer.usage
     if not message.content or message.tool_calls or not usage.completion_tokens:
         return None
-    cached, thought = usage.prompt_tokens_details, usage.completion_tokens_details
-    prompt = usage.prompt_tokens
-    read = write = 0
-    if cached is not None:
-        read, write = cached.cached_tokens, cached.cache_write_tokens
-    read = min(read or usage.prompt_cache_hit_tokens, prompt)
-    write = min(write, prompt - read)
-    tokens = Tokens(
-        input=prompt - read - write,
-        output=usage.completion_tokens,
-        cache_read=read,
-        cache_write=write,
-        reasoning=thought.reasoning_tokens if thought is not None else 0,
+    cached = usage.prompt_tokens_details or _Cached()
+    thought = usage.completion_tokens_details or _Thought()
+    read = cached.cached_tokens or usage.prompt_cache_hit_tokens
+    return answer.model, _chat_tokens(
+        usage.prompt_tokens,
+        usage.completion_tokens,
+        read,
+        cached.cache_write_tokens,
+        thought.reasoning_tokens,
     )
-    return answer.model, tokens
+
+
+def _chat_tokens(prompt: int, output: int, read: int, write: int, reasoning: int) -> Tokens:
+    """Prompts are counted whole there, with what was read of a cache and written to it."""
+    if read or write:
+        read = min(read, prompt)
+        write = min(write, prompt - read)
+    return Tokens(prompt - read - write, output, read, write, reasoning)
 
 
 def _messages(body: bytes) -> Found | None:

@@ -7,7 +7,7 @@ and carries the request id.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -34,7 +34,7 @@ from outlast.gateway.state import GatewayState
 from outlast.gateway.surfaces import COUNT_TOKENS, SURFACES, Surface
 from outlast.gateway.transcript import Transcript
 from outlast.gateway.transport import Transport
-from outlast.nouns import Allow, Candidate, Format, Kind, Observation, Outcome, Receipt
+from outlast.nouns import Allow, Candidate, Ended, Format, Kept, Kind, Observation, Outcome, Receipt
 from outlast.wire.canon import BadRequest
 from outlast.wire.codec import ApiError
 from outlast.wire.estimate import estimate_request
@@ -90,10 +90,10 @@ class Gateway:
         self._clock = clock
         self._record = record
         self._publish = publish
-        self.on_well: Callable[[Candidate, float, float], None] = self._publish_well
-        """Told who went well, when it ended and how long it took, in the place of an Observe."""
-        self.on_plain: Callable[[str, bytes, float], None] = self._record_plain
-        """Given a receipt's id, the receipt in msgpack and when it ended: as `record`."""
+        self.on_well: Callable[[Candidate, Sequence[Ended]], None] = self._publish_well
+        """Told who went well, when attempts ended and how long they took: as so many Observes."""
+        self.on_plain: Callable[[Sequence[Kept]], None] = self._record_plain
+        """Given receipts in msgpack: as `record` of each."""
         self.chatty = state.settings.server.log_level == "debug"
         self.signatures = SignatureFile(state.settings.data_path / "signatures")
 
@@ -298,13 +298,15 @@ class Gateway:
         self.learn(observed)
         self._publish(observed)
 
-    def _publish_well(self, candidate: Candidate, at: float, took_s: float) -> None:
-        name = candidate.name
-        observation = Observation(at, "attempt", name, Outcome.OK, latency_s=took_s)
-        self._publish(Observe(candidate, observation))
+    def _publish_well(self, candidate: Candidate, ended: Sequence[Ended]) -> None:
+        name, ok = candidate.name, Outcome.OK
+        for at, took_s in ended:
+            observation = Observation(at, "attempt", name, ok, latency_s=took_s)
+            self._publish(Observe(candidate, observation))
 
-    def _record_plain(self, _: str, record: bytes, __: float) -> None:
-        self._record(msgspec.msgpack.decode(record, type=Receipt))
+    def _record_plain(self, kept: Sequence[Kept]) -> None:
+        for _, record, _ in kept:
+            self._record(msgspec.msgpack.decode(record, type=Receipt))
 
     def learn(self, observed: Observe) -> None:
         """Let breakers, connectivity and metrics know how an attempt ended."""

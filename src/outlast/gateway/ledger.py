@@ -16,7 +16,7 @@ import msgspec
 
 from outlast.clock import SystemClock
 from outlast.gateway import ledger_tables as tables
-from outlast.nouns import Receipt
+from outlast.nouns import Kept, Receipt
 from outlast.store.database import DatabaseUnavailable
 from outlast.store.drain import Drain, Drained, Work
 from outlast.store.migrations import SchemaTooNew
@@ -101,6 +101,23 @@ class Ledger(Drained):
             self._drain.keep(record, at)
         except Exception as error:  # an answer must not fail because of its record
             self._drain.reject("kept", ident, error)
+
+    def keep_all(self, kept: Sequence[Kept]) -> None:
+        """As `keep` of each: one write to the page cache for all of them."""
+        if any(len(record) > RECORD_LIMIT_BYTES for _, record, _ in kept):
+            for one in kept:
+                self.keep(*one)
+            return
+        try:
+            recent, records = self._recent, []
+            for ident, record, _ in kept:
+                recent[ident] = record
+                records.append(record)
+            while len(recent) > self._recent_limit:
+                recent.popitem(last=False)
+            self._drain.keep_all(records, kept[0][2])
+        except Exception as error:  # an answer must not fail because of its record
+            self._drain.reject("kept", kept[0][0], error)
 
     async def find(self, receipt_id: str, key_id: str | None) -> Receipt | None:
         """The receipt if it exists and belongs to `key_id` (None: an operator, who sees all).

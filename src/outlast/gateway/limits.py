@@ -37,30 +37,31 @@ class RetryBudget:
         self._share = share
         self._min_per_s = min_per_s
         self._ttl_s = ttl_s
-        self._balance = min_per_s * ttl_s
+        self._reserve = self._balance = min_per_s * ttl_s
         self._at = 0.0
 
     def deposit(self, now: float) -> None:
-        self._leak(now)
-        self._balance += self._share
+        self._balance = self._leaked(now) + self._share
 
     def withdraw(self, now: float) -> bool:
         """Take one retry; False when there is none left."""
-        self._leak(now)
+        self._balance = self._leaked(now)
         if self._balance < 1:
             return False
         self._balance -= 1
         return True
 
-    def _leak(self, now: float) -> None:
+    def _leaked(self, now: float) -> float:
         """Move towards the free reserve: what is above it decays, what is below it refills."""
-        elapsed, self._at = max(0.0, now - self._at), now
-        reserve = self._min_per_s * self._ttl_s
-        if self._balance > reserve:
-            excess = self._balance - reserve
-            self._balance = reserve + excess * max(0.0, 1 - elapsed / self._ttl_s)
-        else:
-            self._balance = min(reserve, self._balance + elapsed * self._min_per_s)
+        balance, reserve, elapsed_s = self._balance, self._reserve, now - self._at
+        if elapsed_s <= 0:
+            elapsed_s = 0.0
+        self._at = now
+        if balance > reserve:
+            left = 1 - elapsed_s / self._ttl_s
+            return reserve + (balance - reserve) * left if left > 0 else reserve
+        balance += elapsed_s * self._min_per_s
+        return min(reserve, balance)
 
 
 def take_one(level: float, at: float, per_minute: int, now: float) -> tuple[float, float]:

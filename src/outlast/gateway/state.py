@@ -193,8 +193,8 @@ class GatewayState:
             observation.outcome, observation.scope, now, verdict.retry_after_s
         )
 
-    def well(self, candidate: Candidate, now: float) -> None:
-        """Take in that an attempt went well."""
+    def well(self, candidate: Candidate, now: float, count: int = 1) -> None:
+        """Take in that an attempt went well, or so many."""
         upstream = self.settings.upstreams.get(candidate.upstream)
         if upstream is None:
             return  # it was removed from the settings meanwhile
@@ -203,7 +203,7 @@ class GatewayState:
             self.connectivity.observe(candidate.provider, "carried", remote=remote, now=now)
         few = len(self._breakers) <= MAX_TRACKED // 2
         breaker = self._breakers.get(candidate.name) if few else None
-        (breaker or self.breaker(candidate)).succeed(now)
+        (breaker or self.breaker(candidate)).succeed(now, count)
 
     def heed(self, state: ComponentState, now: float) -> None:
         """Take in what Status says of a component; what comes back gets its traffic slowly."""

@@ -8,9 +8,11 @@ second; the slowest of them is told by its latency.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from outlast.nouns import Observation, Outcome
+from outlast.nouns import Ended, Observation, Outcome
 
 FAILURES_PER_S = 200
 """Beyond it failures are summed as well: a flood of them is one outage, not a full disk."""
@@ -45,15 +47,18 @@ class Gathering:
         summed.latency_s = max(summed.latency_s, observation.latency_s)
         return out
 
-    def well(self, component: str, upstream: str, at: float, latency_s: float) -> list[Observation]:
-        """As `add` of an attempt that went well; mostly nothing is made for it."""
+    def well(self, component: str, upstream: str, ended: Sequence[Ended]) -> list[Observation]:
+        """As `add` of attempts that went well; mostly nothing is made for them."""
         summed = self._sums.get((component, upstream, Outcome.OK))
-        if summed is None or int(at) > self._second:
-            name, ok = component, Outcome.OK
-            one = Observation(at, "attempt", name, ok, latency_s=latency_s, upstream=upstream)
-            return self.add(one)
-        summed.weight += 1.0
-        summed.latency_s = max(summed.latency_s, latency_s)
+        if summed is None or int(ended[-1][0]) > self._second:
+            out: list[Observation] = []
+            for at, took_s in ended:
+                name, ok = component, Outcome.OK
+                one = Observation(at, "attempt", name, ok, latency_s=took_s, upstream=upstream)
+                out += self.add(one)
+            return out
+        summed.weight += len(ended)
+        summed.latency_s = max(summed.latency_s, *[took_s for _, took_s in ended])
         return []
 
     def flush(self, now: float) -> list[Observation]:

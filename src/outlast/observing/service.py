@@ -24,7 +24,7 @@ from outlast.clock import Clock
 from outlast.config import Settings
 from outlast.gateway.events import Observe
 from outlast.gateway.inward import Inward
-from outlast.nouns import Candidate, Kind, Observation, Outcome, Receipt
+from outlast.nouns import Candidate, Ended, Kind, Observation, Outcome, Receipt
 from outlast.observatory.addresses import Rules
 from outlast.observatory.board import Board
 from outlast.observatory.casebook import Casebook
@@ -160,15 +160,17 @@ class Observing:
         self.watcher.told(observations)
         self.board.proven.update(proven)
 
-    def well(self, candidate: Candidate, at: float, took_s: float) -> None:
-        """As `attempt`, of one that went well, ended then and took so long."""
+    def well(self, candidate: Candidate, ended: Sequence[Ended]) -> None:
+        """As `attempt`, of those that went well, and when and after how long."""
         known = self._intake.well(candidate)
         if known is None:
-            observation = Observation(at, "attempt", candidate.name, Outcome.OK, latency_s=took_s)
-            self.attempt(Observe(candidate, observation))
+            for at, took_s in ended:
+                name, ok = candidate.name, Outcome.OK
+                observation = Observation(at, "attempt", name, ok, latency_s=took_s)
+                self.attempt(Observe(candidate, observation))
             return
-        self.board.proven[candidate.upstream] = at
-        for one in self._gathering.well(*known, at, took_s):
+        self.board.proven[candidate.upstream] = ended[-1][0]
+        for one in self._gathering.well(*known, ended):
             self.history.append(one)
 
     def retain(self, settings: Settings) -> None:

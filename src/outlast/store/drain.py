@@ -154,6 +154,15 @@ class Drain(Generic[T]):
         self._wake.set()
         return position.durable
 
+    def keep_all(self, records: Sequence[bytes], at: float) -> bool:
+        """As `keep` of each, of records that end at about the same time."""
+        durable = self._journal.append_all(records)
+        self._kept += len(records)
+        if self._oldest_at is None:
+            self._oldest_at = at
+        self._wake.set()
+        return durable
+
     def reject(self, what: str, ident: str, error: Exception) -> None:
         """Count and log a record that could not be `what`: encoded, read back, stored."""
         self._rejected += 1

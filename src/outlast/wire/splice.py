@@ -10,6 +10,7 @@ import re
 
 import msgspec
 
+from outlast.native import compiled
 from outlast.wire.canon import BadRequest
 from outlast.wire.looking import Word
 
@@ -59,6 +60,7 @@ class _Plain(msgspec.Struct):
     stream: bool | None = None
 
 
+_skim = compiled("skim")
 _PLAIN = msgspec.json.Decoder(_Plain)
 _FIELDS = msgspec.json.Decoder(_Fields)
 _MAP = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -71,6 +73,8 @@ def read_head(body: bytes) -> Head:
     Raises BadRequest: not JSON, not an object, model missing, not a string, or given twice with
     different values (two readers of such a body could see two models), stream not a boolean.
     """
+    if _skim is not None and (seen := _skim(body, False)) is not None:
+        return Head(seen[0], seen[1], ((seen[3], seen[4]),))
     try:
         plain = _PLAIN.decode(body)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):

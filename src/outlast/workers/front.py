@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -21,7 +21,7 @@ from outlast.app import Service
 from outlast.config import Settings
 from outlast.gateway.events import Observe
 from outlast.gateway.state import standing
-from outlast.nouns import Candidate, Observation, Outcome
+from outlast.nouns import Candidate, Ended, Observation, Outcome
 from outlast.observatory.gathering import Gathering
 from outlast.observatory.history import History
 from outlast.observatory.intake import Intake
@@ -91,16 +91,18 @@ class FrontOfMany:
         for one in self._gathering.add(seen):
             history.append(one)
 
-    def well(self, candidate: Candidate, at: float, took_s: float) -> None:
+    def well(self, candidate: Candidate, ended: Sequence[Ended]) -> None:
         history, known = self._history, self._intake.well(candidate)
         if history is None:
             return
         if known is None:
-            observation = Observation(at, "attempt", candidate.name, Outcome.OK, latency_s=took_s)
-            self.attempt(Observe(candidate, observation))
+            for at, took_s in ended:
+                name, ok = candidate.name, Outcome.OK
+                observation = Observation(at, "attempt", name, ok, latency_s=took_s)
+                self.attempt(Observe(candidate, observation))
             return
-        self._proven[candidate.upstream] = at
-        for one in self._gathering.well(*known, at, took_s):
+        self._proven[candidate.upstream] = ended[-1][0]
+        for one in self._gathering.well(*known, ended):
             history.append(one)
 
     def retain(self, settings: Settings) -> None:

@@ -94,6 +94,7 @@ class Both:
     def do(self, name: str, *arguments: Any, **more: Any) -> None:
         for side in self.sides:
             getattr(side, name)(*arguments, **more)
+            side.turn()
         self.agree()
 
     def agree(self) -> None:

@@ -157,6 +157,11 @@ class Side:
                 self.connection.data_received(piece)
         self.took_express += isinstance(self.running, Plain)
 
+    def turn(self) -> None:
+        """The event loop's turn ends."""
+        if self.entrance._lane is not None:
+            self.entrance._lane.settling.settle()
+
     @property
     def running(self) -> object:
         cycle: Any = self.connection.cycle

@@ -83,7 +83,7 @@ class Door:
     def body_limit_bytes(self) -> int:
         return BODY_LIMIT_BYTES
 
-    def at_once(self, request: Request, body: bytes) -> bool:
+    def at_once(self, request: Request, body: bytes, seen: object = None) -> bool:
         return False
 
     def welcome(self, request: Request) -> None:

@@ -29,7 +29,7 @@ def test_who_went_well_is_summed_as_an_observation_that_says_so(
     for component, upstream, at, latency_s, well in told:
         outcome = Outcome.OK if well else Outcome.SERVER_ERROR
         one = Observation(at, "attempt", component, outcome, latency_s=latency_s, upstream=upstream)
-        kept[0] += short.well(component, upstream, at, latency_s) if well else short.add(one)
+        kept[0] += short.well(component, upstream, [(at, latency_s)]) if well else short.add(one)
         kept[1] += long.add(one)
     assert kept[0] == kept[1]
     assert short.flush(2000.0) == long.flush(2000.0)

@@ -12,8 +12,10 @@ from typing import Protocol, cast
 import httptools
 import msgspec
 
+from outlast.gateway import verdicts
 from outlast.gateway.relay import heads
 from outlast.gateway.transport import HEAD_LIMIT_BYTES
+from outlast.native import compiled
 from outlast.network import fault_of
 from outlast.outcome import Fault
 
@@ -26,6 +28,10 @@ RESEND_S = 2.0
 """A kept connection that was dead says so within a round trip. One that lives longer than this with
 a call was alive: the upstream may have begun to answer, and its end is a failure."""
 _BODILESS = frozenset({204, 304})
+_answer = compiled("answer")
+_LINES: dict[bytes, bytes] = {}
+"""How headers of these names begin for clients; empty: they do not see them."""
+_LINES_MAX = 512
 _TOGETHER_BYTES = 64 << 10
 """Up to here head and body are one piece; beyond, the copy would cost more than the call."""
 
@@ -68,6 +74,8 @@ class Call:
     """One call under way, as its listener's owner holds it."""
 
     __slots__ = ("_connection", "_paused", "_task", "body", "head", "listener", "origin", "pool")
+    quick = False
+    """Whether an answer that one read brings whole is told with `quickly` (lane.py)."""
 
     def __init__(
         self, pool: Pool, origin: Origin, head: bytes, body: bytes, listener: Listener
@@ -101,6 +109,11 @@ class Call:
         if connection is not None:
             connection.abort()
 
+    @property
+    def own(self) -> bool:
+        """Whether it is itself who listens."""
+        return self.listener is cast("object", self)
+
     def release(self) -> None:
         """What is wanted has come. Its last bytes are waited for, so that the connection stays."""
         if self._connection is None or self._connection.whole:
@@ -111,6 +124,11 @@ class Call:
             self.pool.loop.call_later(LINGER_S, self.abandon)
 
     # -- for the pool and the connection -------------------------------------------------------
+
+    def quickly(self, lines: bytes, theirs: str, body: bytes) -> bool:
+        """Whether it takes this for its whole answer, 200, and gives the connection back. `lines`:
+        header lines as the client sees them; `theirs`: the upstream's own request id."""
+        return False
 
     def carried_by(self, connection: Connection) -> None:
         self._connection = connection
@@ -179,15 +197,29 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def send(self, call: Call, *, reused: bool) -> None:
-        assert self._transport is not None
-        self._begin()
+        transport = self._transport
+        assert transport is not None
+        if self._heard:
+            self._begin()
         self._call, self._reused = call, reused
         self._sent_at = self._pool.loop.time()
         call.carried_by(self)
         if len(call.body) <= _TOGETHER_BYTES:
-            self._transport.write(call.head + call.body)
+            transport.write(call.head + call.body)
         else:
-            self._transport.writelines((call.head, call.body))
+            transport.writelines((call.head, call.body))
+
+    def give_back(self) -> None:
+        """Its call is over, and it is free for another."""
+        self._call = None
+        transport = self._transport
+        assert transport is not None
+        if transport.get_write_buffer_size() > 0:  # an answer before the question's end
+            transport.abort()
+            return
+        if self._read_paused:
+            self.resume()
+        self._pool.put_back(self._origin, self)
 
     def pause(self) -> None:
         if not self._read_paused and self.usable:
@@ -216,7 +248,10 @@ class Connection(asyncio.Protocol):
         if call is None:  # nobody asked
             self.abort()
             return
-        self._heard = True
+        if not self._heard:
+            if call.quick and call.own and self._quickly(call, data):
+                return
+            self._heard = True
         if not self._headed:
             self._head_bytes += len(data)
         try:
@@ -236,13 +271,18 @@ class Connection(asyncio.Protocol):
         elif self._head_bytes > HEAD_LIMIT_BYTES:
             self._break(Fault("malformed", "not HTTP"))
 
+    def _quickly(self, call: Call, data: bytes) -> bool:
+        """Whether this is a plain whole answer, and told: then the parser is not asked."""
+        found = _answer(data, _LINES, passed_line) if _answer is not None else None
+        return found is not None and call.quickly(*found)
+
     def _tell(self, call: Call) -> None:
         """Let the listener hear what this read brought; it may abandon the call at any word."""
         listener = call.listener
         if self.whole and not self._told and listener is not None and self._pieces:
             self._told = True
             body, pairs = self._body(), self._pairs
-            self._finish(call)
+            self._finish()
             call.listener = None
             call.leave()
             listener.answered(self._status, pairs, body)
@@ -256,7 +296,7 @@ class Connection(asyncio.Protocol):
             if listener is not None:
                 listener.received(body)
         if self.whole and self._call is call:
-            self._finish(call)
+            self._finish()
             call.end()
 
     def _body(self) -> bytes:
@@ -266,17 +306,13 @@ class Connection(asyncio.Protocol):
         pieces.clear()
         return body
 
-    def _finish(self, call: Call) -> None:
-        self._call = None
-        transport = self._transport
-        assert transport is not None
-        unsent = transport.get_write_buffer_size() > 0  # an answer before the question's end
-        if self._surplus or unsent or not self._kept:
-            transport.abort()
-            return
-        if self._read_paused:
-            self.resume()
-        self._pool.put_back(self._origin, self)
+    def _finish(self) -> None:
+        assert self._transport is not None
+        if self._surplus or not self._kept:
+            self._call = None
+            self._transport.abort()
+        else:
+            self.give_back()
 
     def _break(self, fault: Fault) -> None:
         call = self._call
@@ -345,6 +381,17 @@ class Connection(asyncio.Protocol):
         else:
             self._interim += 1
             self._pairs = []
+
+
+def passed_line(name: bytes) -> bytes:
+    """Return how a header of an upstream's begins where clients see it; empty: they do not."""
+    known = _LINES.get(name)
+    if known is None:
+        text = name.lower().decode("latin-1")
+        known = f"{text}: ".encode("latin-1") if verdicts.passes(text) else b""
+        if len(_LINES) < _LINES_MAX:
+            _LINES[name] = known
+    return known
 
 
 def _size(pairs: heads.Pairs) -> int:

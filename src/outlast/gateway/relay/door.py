@@ -11,6 +11,7 @@ from outlast.accounts.keys import Key
 from outlast.clock import Clock
 from outlast.gateway.dispatch import Dispatch
 from outlast.gateway.exchange import Exchange
+from outlast.gateway.express import Seen
 from outlast.gateway.http import (
     Gateway,
     Refused,
@@ -80,9 +81,9 @@ class Entrance:
             return
         request.proceed(key)
 
-    def at_once(self, request: Request, body: bytes) -> bool:
+    def at_once(self, request: Request, body: bytes, seen: Seen | None = None) -> bool:
         """Whether a request whose head came before is plain, and under way."""
-        return self._lane is not None and self._lane.take(request, body)
+        return self._lane is not None and self._lane.take(request, body, seen)
 
     def serve(self, request: Request, key: Key, body: bytes) -> None:
         try:

@@ -26,6 +26,8 @@ from outlast.gateway.relay import heads
 from outlast.gateway.relay.request import Door, Request
 from outlast.gateway.server import HEAD_READ_S, HEADERS_MAX
 from outlast.gateway.surfaces import SURFACES
+from outlast.native import compiled
+from outlast.nouns import Format
 
 _log = structlog.get_logger(__name__)
 
@@ -39,6 +41,7 @@ DIGITS_MAX = 12
 _LENGTH = b"\r\ncontent-length:"
 Heads = dict[tuple[bytes, bytes], dict[str, Any]]
 """What was learnt of a head (lane.py), by its bytes before and after the body's length."""
+_ask = compiled("ask")
 _SURFACES = {path.encode(): surface for path, surface in SURFACES.items()}
 
 
@@ -46,12 +49,13 @@ class Known:
     """A head that was understood before: the same bytes mean the same, whatever the body's length
     between them."""
 
-    __slots__ = ("after", "before", "request")
+    __slots__ = ("after", "anthropic", "before", "request")
 
     def __init__(self, before: bytes, after: bytes, request: Request) -> None:
         self.before = before
         self.after = after
         self.request = request
+        self.anthropic = request.surface.format is Format.ANTHROPIC
 
 
 def known(data: bytes, cycle: object, meanings: Heads) -> Known | None:
@@ -122,6 +126,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         # uvicorn lets bytes pass after a request that closes; here they are an error.
         self.parser = httptools.HttpRequestParser(self)
+        self._under_way: set[Any] = self.tasks
         self.answering: Request | None = None
         self._in_head = False
         self._head_bytes = 0
@@ -191,6 +196,11 @@ class Connection(HttpToolsProtocol):
 
     def _again(self, known: Known, data: bytes) -> bool:
         """Whether a request begins here whose head is known: then the parser is not asked."""
+        if _ask is not None:
+            seen = _ask(data, known.before, known.after, known.anthropic)
+            if seen is not None:
+                self._whole(known.request, seen)
+                return True
         at = len(known.before)
         end = data.find(b"\r", at, at + DIGITS_MAX)
         if not data.startswith(known.before) or not data.startswith(known.after, end):
@@ -201,20 +211,31 @@ class Connection(HttpToolsProtocol):
         if not size or missing < 0:
             return False  # what comes behind it is the parser's
         request = known.request
+        if not missing:
+            self._whole(request, (data[start:],))
+            return True
         self.cycle, self._missing = cast("RequestResponseCycle", request), missing
         self._idle_due = 0.0
         request.again(size)
-        if not missing and self.door.at_once(request, data[start:]):
-            request.more_body = False
-            self.answering = request
-            self.tasks.add(cast("Any", request))
-            return True
         request.begin()
         if start < len(data):
             request.take(data[start:])
-        if not missing:
-            self.on_message_complete()
         return True
+
+    def _whole(self, request: Any, seen: Any) -> None:
+        """A request is whole whose head is known. `seen`: as express.Seen, or its body alone."""
+        body = seen[-1]
+        self.cycle = request
+        self._idle_due = 0.0
+        request.again(len(body))
+        if self.door.at_once(request, body, seen if len(seen) > 1 else None):
+            request.more_body = False
+            self.answering = request
+            self._under_way.add(request)
+            return
+        request.begin()
+        request.take(body)
+        self.on_message_complete()
 
     def _more(self, data: bytes) -> bytes:
         """Take the body of a request whose head was known; return what comes behind it."""

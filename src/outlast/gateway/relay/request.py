@@ -7,13 +7,14 @@ is `Wire`; inbound.py has the connection.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
 from outlast.accounts.keys import Key
 from outlast.gateway.asked import Reply
 from outlast.gateway.client import DRAIN_LIMIT_BYTES, DRAIN_S
+from outlast.gateway.express import Seen
 from outlast.gateway.relay import heads
 from outlast.gateway.surfaces import Surface
 
@@ -35,7 +36,7 @@ class Door(Protocol):
     @property
     def body_read_s(self) -> float: ...
     def body_limit_bytes(self) -> int: ...
-    def at_once(self, request: Request, body: bytes) -> bool:
+    def at_once(self, request: Request, body: bytes, seen: Seen | None = None) -> bool:
         """A request is here whose head came before: whether it is being answered already."""
 
     def welcome(self, request: Request) -> None:
@@ -54,7 +55,7 @@ class Wire(Protocol):
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     flow: FlowControl
-    tasks: set[asyncio.Task[None]]
+    tasks: set[Any]
     answering: Request | None
 
     @property
@@ -144,7 +145,7 @@ class Request:
         """It is this request's turn."""
         connection = self._connection
         connection.answering = self
-        connection.tasks.add(cast("Any", self))
+        connection.tasks.add(self)
         self.clogged = connection.flow.write_paused
         connection.door.welcome(self)
 
@@ -250,7 +251,7 @@ class Request:
     def lost(self) -> None:
         """The connection is gone."""
         self.disconnected = True
-        self._connection.tasks.discard(cast("Any", self))
+        self._connection.tasks.discard(self)
         if self._task is not None:
             self._task.cancel()
         if self.running is not None:
@@ -300,17 +301,19 @@ class Request:
         self._finish()
 
     def whole(self, lines: bytes, body: bytes) -> None:
-        """Answer 200 with these header lines and this body, a client that is there."""
+        """Answer 200 with these header lines and this body, and be done."""
         connection = self._connection
+        self.response_complete = True
+        connection.answering = None
+        connection.tasks.discard(self)
+        if self.disconnected:
+            return
         closing = b"" if self.keep_alive else b"connection: close\r\n"
         usual, size = connection.usual_lines(), len(body)
         connection.transport.write(
             b"HTTP/1.1 200 OK\r\n%b%bcontent-length: %d\r\n%b\r\n%b"
             % (usual, lines, size, closing, body)
         )
-        self.running = connection.answering = None
-        self.response_complete = True
-        connection.tasks.discard(cast("Any", self))
         if closing:
             connection.transport.close()
         connection.on_response_complete()
@@ -362,7 +365,7 @@ class Request:
         self.running = None
         self.response_complete = True
         connection = self._connection
-        connection.tasks.discard(cast("Any", self))
+        connection.tasks.discard(self)
         if connection.answering is self and not self.more_body:
             connection.answering = None
 

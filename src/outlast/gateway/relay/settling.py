@@ -1,0 +1,113 @@
+"""What ended in one turn of the event loop is put on record together, then sent. Thin.
+
+Under load a turn brings a dozen answers. One write to the journal keeps all their receipts, and
+breakers, observatory and metrics are told once; each answer waits for no more than the rest of its
+turn. The order stays: the record first, then the last bytes.
+"""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from outlast.clock import Clock
+from outlast.gateway import express
+from outlast.gateway.http import Gateway
+from outlast.nouns import Ended, Kept
+
+if TYPE_CHECKING:
+    from outlast.gateway.relay.lane import Plain
+    from outlast.gateway.relay.way import Way
+
+_log = structlog.get_logger(__name__)
+
+AT_ONCE_MAX = 32
+"""Answers that are settled together at most: those behind them wait for all."""
+
+
+class Settling:
+    """Plain whole answers on their way to the record and to their clients."""
+
+    def __init__(
+        self, gateway: Gateway, clock: Clock, loop: Callable[[], AbstractEventLoop]
+    ) -> None:
+        self._gateway = gateway
+        self._monotonic = clock.monotonic
+        self._loop = loop
+        self._answers: list[tuple[Plain, bytes, str, bytes, express.Found, float]] = []
+        """Whose it is; the upstream's header lines, its own request id, its body; what that says;
+        when it was here (monotonic)."""
+
+    def add(
+        self, plain: Plain, lines: bytes, theirs: str, body: bytes, found: express.Found
+    ) -> None:
+        """Take an answer; its request is nobody's from now on: it is over."""
+        plain.request.running = None
+        answers = self._answers
+        answers.append((plain, lines, theirs, body, found, self._monotonic()))
+        if len(answers) == 1:
+            self._loop().call_soon(self.settle)
+        elif len(answers) >= AT_ONCE_MAX:
+            self.settle()
+
+    def settle(self) -> None:
+        """Put on record what waits, and send it."""
+        answers, self._answers = self._answers, []
+        if not answers:
+            return
+        try:
+            heads = self._record(answers)
+        except Exception:  # our own fault: the clients must not wait for ever
+            _log.exception("exchanges failed inside Outlast", count=len(answers))
+            for answer in answers:
+                answer[0].request.crash()
+                self.leave(answer[0])
+            return
+        for (plain, _, _, body, _, _), head in zip(answers, heads, strict=True):
+            plain.request.whole(head, body)
+            plain.load.leave()
+        self._gateway.metrics.under_way -= len(answers)
+
+    def leave(self, plain: Plain) -> None:
+        """A plain request is over."""
+        plain.load.leave()
+        self._gateway.metrics.under_way -= 1
+
+    def _record(
+        self, answers: list[tuple[Plain, bytes, str, bytes, express.Found, float]]
+    ) -> list[bytes]:
+        """Put them on record; return their header lines."""
+        heads: list[bytes] = []
+        kept: list[Kept] = []
+        ended: dict[Way, list[Ended]] = {}
+        for plain, lines, theirs, _, (model, tokens), now in answers:
+            way, ident, began = plain.way, plain.ident, plain.at
+            _, who, form = way.saying(model)
+            took_s = now - plain.since
+            at = began + took_s
+            kept.append((ident, form.fill(ident, began, at, tokens, theirs, None), at))
+            sums = way.sums
+            assert sums is not None
+            sums.add(took_s, tokens)
+            times = ended.get(way)
+            if times is None:
+                times = ended[way] = []
+            times.append((at, took_s))
+            name = ident.encode()
+            heads.append(
+                b"%boutlast-request-id: %b\r\noutlast-receipt: /v1/receipts/%b\r\n"
+                b"outlast-attempts: 1\r\n%bcontent-type: application/json\r\n"
+                % (lines, name, name, who)
+            )
+        gateway, now = self._gateway, answers[-1][5]
+        gateway.on_plain(kept)
+        for way, times in ended.items():
+            case = way.case
+            assert case is not None
+            candidate = case.prepared.candidate
+            gateway.state.well(candidate, now, len(times))
+            gateway.on_well(candidate, times)
+        return heads

@@ -1,0 +1,57 @@
+"""What a head and a model's name mean: how such requests are answered, while all is plain."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from outlast.accounts.keys import Key
+from outlast.config import Settings
+from outlast.gateway import express
+from outlast.gateway.metrics import Plain as Sums
+from outlast.gateway.record import served
+from outlast.gateway.relay import heads
+from outlast.gateway.relay.call import Origin
+from outlast.nouns import Format
+
+
+class Saying(NamedTuple):
+    """What is said of answers of one model."""
+
+    model: str
+    lines: bytes
+    """Header lines that say who it was."""
+    form: express.Form
+
+
+class Way(msgspec.Struct, eq=False):
+    """As long as settings and key are these."""
+
+    settings: Settings
+    generation: int
+    """Of the keys."""
+    key: Key
+    case: express.Case | None = None
+    """None: such requests are never plain."""
+    sums: Sums | None = None
+    origin: Origin | None = None
+    head: bytes = b""
+    """Of the call, up to its body's length."""
+    format: Format = Format.OPENAI_CHAT
+    """Of both ends."""
+    renamed: str = ""
+    """What the upstream calls the model, where that is another name than the client's."""
+    said: Saying | None = None
+    """Of the model that answered last: it is mostly that one."""
+
+    def saying(self, model: str) -> Saying:
+        """Return what is said of answers of this model, as the upstream names it."""
+        said, case = self.said, self.case
+        if said is None or said.model != model:
+            assert case is not None
+            shown = model or case.prepared.candidate.model
+            who = heads.lines(served(case.prepared, shown, case.how))
+            form = express.Form(case, shown)
+            said = self.said = Saying(model, who.encode("latin-1", "replace"), form)
+        return said
