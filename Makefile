@@ -60,6 +60,7 @@ fuzz: $(VENV)/.dev native ## A million hostile inputs for each parser, about an 
 	  PYTHONPATH=src $(BIN)/python -m tests.wire.fuzz_$$format $(or $(CASES),1000000) || exit 1; \
 	done
 	PYTHONPATH=src $(BIN)/python -m tests.gateway.relay.fuzz_relay $(or $(CASES),1000000)
+	PYTHONPATH=src $(BIN)/python -m tests.native.fuzz_native $(or $(CASES),1000000)
 
 lock: $(VENV)/.dev ## Choose the packages anew and write their hashes
 	scripts/lock $(BIN)/python

@@ -61,16 +61,13 @@ class Breaker:
         self._recovered_at: float | None = None
         self._window: deque[tuple[float, bool]] = deque()
         self.reason = ""
+        self.calm = True
+        """Whether it admits every request now: closed, and not coming back from anything."""
 
     def state(self, now: float) -> State:
         if not self._opened:
             return State.CLOSED
         return State.OPEN if now < self.open_until else State.HALF_OPEN
-
-    @property
-    def calm(self) -> bool:
-        """Whether it admits every request now: closed, and not coming back from anything."""
-        return not self._opened and self._recovered_at is None
 
     def admits(self, now: float, roll: float) -> bool:
         """Return whether a request may go there now. `roll` in [0, 1) decides during the ramp.
@@ -121,6 +118,7 @@ class Breaker:
         """
         if not self._opened:
             self._recovered_at = now
+            self.calm = False
 
     def forgive(self) -> None:
         """Forget silence that turned out to be our own network's.
@@ -133,12 +131,17 @@ class Breaker:
             self._opened = False
             self._ejections -= 1
             self.open_until = 0.0
+            self.calm = self._recovered_at is None
         self._consecutive = 0
         self._probing_since = None
         self._window.clear()
 
     def succeed(self, now: float, count: int = 1) -> None:
         """Take in that an attempt went well, or so many."""
+        if self.calm:
+            self._consecutive = 0
+            self._note(now, failed=False, count=count)
+            return
         if self._opened:
             if now < self.open_until:
                 return  # a late success of a request sent before the ejection proves nothing
@@ -151,6 +154,7 @@ class Breaker:
         if self._recovered_at is not None and now - self._recovered_at > self._settings.ramp_s:
             self._recovered_at = None
             self._ejections = 0
+        self.calm = self._recovered_at is None
 
     def _fail(self, outcome: Outcome, now: float, retry_after_s: float | None) -> None:
         if self.state(now) is State.OPEN:
@@ -173,6 +177,7 @@ class Breaker:
 
     def _eject(self, now: float, for_s: float, reason: str) -> None:
         self._opened = True
+        self.calm = False
         self.open_until = max(self.open_until, now + for_s)
         self._probing_since = None
         self._recovered_at = None

@@ -16,6 +16,8 @@ class Connectivity:
     def __init__(self) -> None:
         self._unreached: dict[str, float] = {}
         self._ours_at: float | None = None
+        self.calm = True
+        """Whether nothing speaks against the network, not even what was long ago."""
 
     def observe(
         self,
@@ -39,12 +41,8 @@ class Connectivity:
         elif network == "carried":
             self._unreached.clear()
             self._ours_at = None
+        self.calm = self._ours_at is None and not self._unreached
         return self.offline(now) and not before
-
-    @property
-    def calm(self) -> bool:
-        """Whether nothing speaks against the network, not even what was long ago."""
-        return self._ours_at is None and not self._unreached
 
     def offline(self, now: float) -> bool:
         """Return whether two unrelated providers, or our own network stack, failed just now."""

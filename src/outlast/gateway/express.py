@@ -99,8 +99,7 @@ def glance(form: Format, body: bytes) -> Found | None:
     if form is Format.OPENAI_CHAT and _completion is not None:
         said = _completion(body)
         if said is not None:
-            model, prompt, output, hit, cached, write, reasoning = said
-            return model, _chat_tokens(prompt, output, cached or hit, write, reasoning)
+            return said[0], Tokens(said[1], said[2], said[3], said[4], said[5])
     return _GLANCES[form](body)
 
 

@@ -122,8 +122,9 @@ class GatewayState:
         """Whether nothing speaks against any of these candidates, or the network."""
         if not self.hearing.quiet or not self.connectivity.calm:
             return False
+        known = self._breakers
         for name in names:
-            breaker = self._breakers.get(name)
+            breaker = known.get(name)
             if breaker is not None and not breaker.calm:
                 return False
         return True

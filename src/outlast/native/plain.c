@@ -514,14 +514,15 @@ static At read_completion(Completion *found, const Member *member) {
     return any(found, at);
 }
 
-/* completion(body) -> (model, prompt, completion, hit, cached, written, thought)
+/* completion(body) -> (model, input, output, cache read, cache write, reasoning)
  *
- * An answer of chat completions that is one plain text (gateway/express.py: _chat). */
+ * An answer of chat completions that is one plain text (gateway/express.py: _chat). The prompt is
+ * counted whole there, with what was read of a cache and written to it. */
 PyObject *native_completion(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     const unsigned needed = ID | MODEL | CHOICES | USAGE | INDEX | MESSAGE | FINISH | CONTENT;
     Completion found = {.seen = 0};
     At at;
-    Py_ssize_t *counts = found.counts;
+    Py_ssize_t *counts = found.counts, read, write;
     if (count != 1 || !PyBytes_CheckExact(args[0])) Py_RETURN_NONE;
     for (int i = 0; i < COUNTS; i++) counts[i] = -1;
     at = (At)PyBytes_AS_STRING(args[0]);
@@ -531,10 +532,13 @@ PyObject *native_completion(PyObject *module, PyObject *const *args, Py_ssize_t 
     if ((found.seen & needed) != needed) Py_RETURN_NONE;
     if (counts[PROMPT] < 0 || counts[COMPLETION] < 1) Py_RETURN_NONE;
     for (int i = HIT; i < COUNTS; i++) counts[i] = counts[i] < 0 ? 0 : counts[i];
+    read = counts[CACHED] > 0 ? counts[CACHED] : counts[HIT];
+    read = read < counts[PROMPT] ? read : counts[PROMPT];
+    write = counts[PROMPT] - read;
+    write = counts[WRITTEN] < write ? counts[WRITTEN] : write;
     return Py_BuildValue(
-        "Nnnnnnn",
+        "Nnnnnn",
         PyUnicode_DecodeUTF8((const char *)found.model.from, found.model.until - found.model.from, NULL),
-        counts[PROMPT], counts[COMPLETION], counts[HIT], counts[CACHED], counts[WRITTEN],
-        counts[THOUGHT]
+        counts[PROMPT] - read - write, counts[COMPLETION], read, write, counts[THOUGHT]
     );
 }

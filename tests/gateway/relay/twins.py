@@ -148,7 +148,7 @@ class Side:
             origin = self.relay._origin(one)
             connection, socket = Connection(self.relay, origin), Socket()
             connection.connection_made(socket)
-            self.relay.put_back(origin, connection)
+            self.relay._keep(origin, connection)
             self.upstreams[name] = (connection, socket)
 
     def ask(self, *pieces: bytes) -> None:

@@ -73,9 +73,17 @@ class Pool(Protocol):
 class Call:
     """One call under way, as its listener's owner holds it."""
 
-    __slots__ = ("_connection", "_paused", "_task", "body", "head", "listener", "origin", "pool")
-    quick = False
-    """Whether an answer that one read brings whole is told with `quickly` (lane.py)."""
+    __slots__ = (
+        "_connection",
+        "_paused",
+        "_task",
+        "body",
+        "head",
+        "listener",
+        "origin",
+        "pool",
+        "quick",
+    )
 
     def __init__(
         self, pool: Pool, origin: Origin, head: bytes, body: bytes, listener: Listener
@@ -88,6 +96,8 @@ class Call:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._paused = False
+        self.quick = False
+        """Whether an answer that one read brings whole is told with `quickly`."""
 
     def pause(self) -> None:
         """Read no more of the answer for now."""
@@ -109,11 +119,6 @@ class Call:
         if connection is not None:
             connection.abort()
 
-    @property
-    def own(self) -> bool:
-        """Whether it is itself who listens."""
-        return self.listener is cast("object", self)
-
     def release(self) -> None:
         """What is wanted has come. Its last bytes are waited for, so that the connection stays."""
         if self._connection is None or self._connection.whole:
@@ -125,9 +130,9 @@ class Call:
 
     # -- for the pool and the connection -------------------------------------------------------
 
-    def quickly(self, lines: bytes, theirs: str, body: bytes) -> bool:
-        """Whether it takes this for its whole answer, 200, and gives the connection back. `lines`:
-        header lines as the client sees them; `theirs`: the upstream's own request id."""
+    def quickly(self, connection: Connection, answer: tuple[bytes, str, bytes]) -> bool:
+        """Whether it takes this for its whole answer, 200, and gives the connection back: header
+        lines as the client sees them, the upstream's own request id, the body."""
         return False
 
     def carried_by(self, connection: Connection) -> None:
@@ -164,6 +169,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, pool: Pool, origin: Origin) -> None:
         self._pool = pool
+        self._loop = pool.loop
         self._origin = origin
         self._pieces: list[bytes] = []
         self.on_body = self._pieces.append
@@ -202,7 +208,7 @@ class Connection(asyncio.Protocol):
         if self._heard:
             self._begin()
         self._call, self._reused = call, reused
-        self._sent_at = self._pool.loop.time()
+        self._sent_at = self._loop.time()
         call.carried_by(self)
         if len(call.body) <= _TOGETHER_BYTES:
             transport.write(call.head + call.body)
@@ -219,7 +225,9 @@ class Connection(asyncio.Protocol):
             return
         if self._read_paused:
             self.resume()
-        self._pool.put_back(self._origin, self)
+        if not transport.is_closing():
+            self.idle_since = self._loop.time()
+            self._pool.put_back(self._origin, self)
 
     def pause(self) -> None:
         if not self._read_paused and self.usable:
@@ -249,8 +257,10 @@ class Connection(asyncio.Protocol):
             self.abort()
             return
         if not self._heard:
-            if call.quick and call.own and self._quickly(call, data):
-                return
+            if call.quick and _answer is not None:
+                answer = _answer(data, _LINES, passed_line)
+                if answer is not None and call.quickly(self, answer):
+                    return
             self._heard = True
         if not self._headed:
             self._head_bytes += len(data)
@@ -270,11 +280,6 @@ class Connection(asyncio.Protocol):
             self._tell(call)
         elif self._head_bytes > HEAD_LIMIT_BYTES:
             self._break(Fault("malformed", "not HTTP"))
-
-    def _quickly(self, call: Call, data: bytes) -> bool:
-        """Whether this is a plain whole answer, and told: then the parser is not asked."""
-        found = _answer(data, _LINES, passed_line) if _answer is not None else None
-        return found is not None and call.quickly(*found)
 
     def _tell(self, call: Call) -> None:
         """Let the listener hear what this read brought; it may abandon the call at any word."""

@@ -23,65 +23,20 @@ from uvicorn.server import ServerState
 from outlast.gateway.joining import Joined
 from outlast.gateway.pump import CLIENT_WRITE_S
 from outlast.gateway.relay import heads
+from outlast.gateway.relay.known import Heads, Known, what_is_known
 from outlast.gateway.relay.request import Door, Request
 from outlast.gateway.server import HEAD_READ_S, HEADERS_MAX
 from outlast.gateway.surfaces import SURFACES
 from outlast.native import compiled
-from outlast.nouns import Format
 
 _log = structlog.get_logger(__name__)
 
 PIPELINED_MAX = 8
 """Requests that may wait behind one whose answer is not finished; nobody pipelines POST."""
 TICK_S = 1.0
-KNOWN_MAX_BYTES = 8 << 10
-HEADS_MAX = 256
-"""Heads of which all connections know what they mean."""
 DIGITS_MAX = 12
-_LENGTH = b"\r\ncontent-length:"
-Heads = dict[tuple[bytes, bytes], dict[str, Any]]
-"""What was learnt of a head (lane.py), by its bytes before and after the body's length."""
 _ask = compiled("ask")
 _SURFACES = {path.encode(): surface for path, surface in SURFACES.items()}
-
-
-class Known:
-    """A head that was understood before: the same bytes mean the same, whatever the body's length
-    between them."""
-
-    __slots__ = ("after", "anthropic", "before", "request")
-
-    def __init__(self, before: bytes, after: bytes, request: Request) -> None:
-        self.before = before
-        self.after = after
-        self.request = request
-        self.anthropic = request.surface.format is Format.ANTHROPIC
-
-
-def known(data: bytes, cycle: object, meanings: Heads) -> Known | None:
-    """Return what is to be known of the head that one read began with; None: nothing.
-
-    What such requests mean is known to all connections, once somebody was admitted with this head.
-    """
-    if not isinstance(cycle, Request) or cycle.old or cycle.expects or not cycle.keep_alive:
-        return None
-    head = data[: data.find(b"\r\n\r\n") + 4]
-    names = head.lower()
-    name = names.find(_LENGTH)
-    if not 0 < len(head) <= KNOWN_MAX_BYTES or name < 0 or b"\r\nupgrade:" in names:
-        return None
-    if not head.startswith(b"POST ") or names.count(_LENGTH) > 1:
-        return None
-    at = name + len(_LENGTH)
-    while head[at : at + 1] == b" ":
-        at += 1
-    before, after = head[:at], head[head.find(b"\r", at) :]
-    cycle.ways = {}
-    if cycle.admitted:
-        if len(meanings) >= HEADS_MAX:
-            meanings.clear()
-        cycle.ways = meanings.setdefault((before, after), cycle.ways)
-    return Known(before, after, cycle)
 
 
 class Watch:
@@ -174,8 +129,20 @@ class Connection(HttpToolsProtocol):
             data = self._more(data)
         cycle: Any = self.cycle
         fresh = self._between and (cycle is None or cycle.response_complete)
-        if not data or (fresh and self._known is not None and self._again(self._known, data)):
-            return
+        known = self._known
+        if fresh and known is not None:
+            if _ask is not None:
+                seen = _ask(data, known.before, known.after, known.anthropic)
+                if seen is not None:
+                    self._whole(known.request, seen)
+                    return
+            if self._again(known, data):
+                return
+        if data:
+            self._read(data, fresh)
+
+    def _read(self, data: bytes, fresh: bool) -> None:
+        """Let the parser read. `fresh`: a new request begins here."""
         inside, self._began = self._in_head, 0
         try:
             self.parser.feed_data(data)
@@ -192,15 +159,10 @@ class Connection(HttpToolsProtocol):
                 if self._head_raw_bytes > 2 * self.header_limit_bytes:
                     self._too_long()
         elif fresh and self._began == 1:
-            self._known = known(data, self.cycle, self.known_heads)
+            self._known = what_is_known(data, self.cycle, self.known_heads)
 
     def _again(self, known: Known, data: bytes) -> bool:
         """Whether a request begins here whose head is known: then the parser is not asked."""
-        if _ask is not None:
-            seen = _ask(data, known.before, known.after, known.anthropic)
-            if seen is not None:
-                self._whole(known.request, seen)
-                return True
         at = len(known.before)
         end = data.find(b"\r", at, at + DIGITS_MAX)
         if not data.startswith(known.before) or not data.startswith(known.after, end):
@@ -416,6 +378,24 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
         else:
             self.wait_idle()
+
+    def whole(self, lines: bytes, body: bytes, keep_alive: bool) -> None:
+        """Answer 200 with these header lines and this body, and go on."""
+        transport, state = self.transport, self.server_state
+        usual = self._usual
+        usual_lines = usual[1] if usual[0] is state.default_headers else self.usual_lines()
+        self._joined.flush()
+        transport.write(
+            b"HTTP/1.1 200 OK\r\n%b%bcontent-length: %d\r\n%b\r\n%b"
+            % (usual_lines, lines, len(body), b"" if keep_alive else b"connection: close\r\n", body)
+        )
+        if not keep_alive:
+            transport.close()
+        if self.pipeline or self._broken or self.flow.read_paused or transport.is_closing():
+            self.on_response_complete()
+        else:
+            state.total_requests += 1
+            self._idle_due = self.loop.time() + self.timeout_keep_alive
 
     def wait_idle(self) -> None:
         """Nothing is asked: how long may it stay so?"""

@@ -22,7 +22,7 @@ from outlast.gateway.limits import InFlight
 from outlast.gateway.live import Live
 from outlast.gateway.record import degraded_of
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import Call, Listener, passed_line
+from outlast.gateway.relay.call import Call, Connection, Listener, passed_line
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.request import Request
 from outlast.gateway.relay.run import Alarms, Run
@@ -58,8 +58,6 @@ class Plain(Call):
         "way",
     )
 
-    quick = True
-
     def __init__(
         self,
         lane: Lane,
@@ -81,22 +79,25 @@ class Plain(Call):
         self._connection = None
         self._task = None
         self._paused = False
+        self.quick = True
         self._lane = lane
         self._size = 0
         self.request = request
         self.way = way
         self.load = load
         self.question = question
-        self.ident = lane.new_id()
+        ids = lane.ids
+        self.ident = ids.pop() if ids else lane.new_id()
         self.at = lane.wall()
         self.since = since
         self.heard: list[Event] = []
 
     # -- the upstream --------------------------------------------------------------------------
 
-    def quickly(self, lines: bytes, theirs: str, body: bytes) -> bool:
-        found, connection = express.glance(self.way.format, body), self._connection
-        if found is None or connection is None:
+    def quickly(self, connection: Connection, answer: tuple[bytes, str, bytes]) -> bool:
+        lines, theirs, body = answer
+        found = express.glance(self.way.format, body)
+        if found is None:
             return False
         connection.give_back()
         self.listener = self._connection = None
@@ -171,6 +172,7 @@ class Plain(Call):
 
     def _the_long_way(self) -> tuple[Run, Listener]:
         """It is not plain: a run takes it over. Returns that, and who hears the upstream now."""
+        self.quick = False
         run = self.request.running = self._lane.run_of(self)
         hearing = run.adopt(self, self.since, self.heard)
         if self.listener is self:
@@ -198,7 +200,7 @@ class Lane:
         self.alarms = alarms
         self._streamed = streamed
         self.settling = Settling(gateway, clock, lambda: relay.loop)
-        self._ids: list[str] = []
+        self.ids: list[str] = []
         self._gateway = gateway
         self._roster = roster
         self._make_run = make_run
@@ -254,7 +256,7 @@ class Lane:
                 return False
         model, stream, marked, _, _, _ = seen
         stream = stream and request.surface.streams
-        way = ways.get(f"{model}\n" if stream else model)
+        way = ways.get(_named(model, stream) if stream else model)
         if way is None or way.case is None or way.settings is not state.settings or marked:
             return False
         if way.generation != self._roster.generation or not state.smooth(way.case.names):
@@ -325,9 +327,9 @@ class Lane:
 
     def new_id(self) -> str:
         """Return a request's id; the random bytes of many are asked for at once."""
-        if not self._ids:
-            self._ids = new_ids(IDS_AT_ONCE)
-        return self._ids.pop()
+        if not self.ids:
+            self.ids = new_ids(IDS_AT_ONCE)
+        return self.ids.pop()
 
 
 def _named(model: str, stream: bool) -> str:

@@ -83,7 +83,7 @@ class Relay:
             return
         origin = self._origin(upstream)
         with contextlib.suppress(OSError, ValueError, TimeoutError):
-            self.put_back(origin, self._take_idle(origin) or await self._connect(origin))
+            self._keep(origin, self._take_idle(origin) or await self._connect(origin))
 
     def reconfigure(self, settings: Settings) -> None:
         """Take new settings; connections under way end as they are."""
@@ -158,7 +158,7 @@ class Relay:
             call.fail(Fault("internal", type(error).__name__))
             return
         if call.listener is None:
-            self.put_back(call.origin, connection)
+            self._keep(call.origin, connection)
         elif connection.usable:
             connection.send(call, reused=False)
         else:
@@ -169,19 +169,27 @@ class Relay:
     def _take_idle(self, origin: Origin) -> Connection | None:
         """Return the connection that was used last; those that waited too long are closed."""
         idle = self._idle.get(origin.key)
-        after = self.loop.time() - IDLE_S
-        while idle:
-            connection, _ = idle.popitem()
-            if connection.usable and connection.idle_since > after:
-                return connection
-            connection.abort()
+        if idle:
+            after = self.loop.time() - IDLE_S
+            while idle:
+                connection, _ = idle.popitem()
+                if connection.usable and connection.idle_since > after:
+                    return connection
+                connection.abort()
         return None
 
+    def _keep(self, origin: Origin, connection: Connection) -> None:
+        """Keep a connection for later that nobody needs now."""
+        if connection.usable:
+            connection.idle_since = self.loop.time()
+            self.put_back(origin, connection)
+
     def put_back(self, origin: Origin, connection: Connection) -> None:
-        if not connection.usable:
-            return
-        connection.idle_since = self.loop.time()
-        self._idle.setdefault(origin.key, {})[connection] = None
+        """Keep a connection that is usable, and free since its `idle_since`."""
+        idle = self._idle.get(origin.key)
+        if idle is None:
+            idle = self._idle[origin.key] = {}
+        idle[connection] = None
         if self._sweeping is None:
             self._sweeping = self.loop.call_later(IDLE_S, self._sweep)
 

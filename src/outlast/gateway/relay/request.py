@@ -61,6 +61,9 @@ class Wire(Protocol):
     @property
     def door(self) -> Door: ...
     def usual_lines(self) -> bytes: ...
+    def whole(self, lines: bytes, body: bytes, keep_alive: bool) -> None:
+        """Answer 200, and go on."""
+
     def on_response_complete(self) -> None: ...
 
 
@@ -306,17 +309,8 @@ class Request:
         self.response_complete = True
         connection.answering = None
         connection.tasks.discard(self)
-        if self.disconnected:
-            return
-        closing = b"" if self.keep_alive else b"connection: close\r\n"
-        usual, size = connection.usual_lines(), len(body)
-        connection.transport.write(
-            b"HTTP/1.1 200 OK\r\n%b%bcontent-length: %d\r\n%b\r\n%b"
-            % (usual, lines, size, closing, body)
-        )
-        if closing:
-            connection.transport.close()
-        connection.on_response_complete()
+        if not self.disconnected:
+            connection.whole(lines, body, self.keep_alive)
 
     def end(self) -> None:
         if self._chunked:

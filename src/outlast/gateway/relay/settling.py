@@ -85,10 +85,12 @@ class Settling:
         ended: dict[Way, list[Ended]] = {}
         for plain, lines, theirs, _, (model, tokens), now in answers:
             way, ident, began = plain.way, plain.ident, plain.at
-            _, who, form = way.saying(model)
+            said = way.said
+            if said is None or said.model != model:
+                said = way.saying(model)
             took_s = now - plain.since
             at = began + took_s
-            kept.append((ident, form.fill(ident, began, at, tokens, theirs, None), at))
+            kept.append((ident, said.form.fill(ident, began, at, tokens, theirs, None), at))
             sums = way.sums
             assert sums is not None
             sums.add(took_s, tokens)
@@ -100,7 +102,7 @@ class Settling:
             heads.append(
                 b"%boutlast-request-id: %b\r\noutlast-receipt: /v1/receipts/%b\r\n"
                 b"outlast-attempts: 1\r\n%bcontent-type: application/json\r\n"
-                % (lines, name, name, who)
+                % (lines, name, name, said.lines)
             )
         gateway, now = self._gateway, answers[-1][5]
         gateway.on_plain(kept)

@@ -30,6 +30,7 @@ class Streamed(Plain):
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
+        self.quick = False
         self._live: Live | None = None
         self._flow: Flow | None = None
         """Takes in text, once something was shown."""

@@ -1,0 +1,44 @@
+"""Python without its parts in C, as where no compiler is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+import pytest
+
+from outlast.gateway import express
+from outlast.gateway.relay import call, inbound
+from outlast.native import module
+from outlast.wire import splice
+
+USES: list[tuple[ModuleType, str]] = [
+    (splice, "_skim"),
+    (express, "_skim"),
+    (express, "_completion"),
+    (call, "_answer"),
+    (inbound, "_ask"),
+]
+"""Where what was compiled is used."""
+
+
+@contextmanager
+def python_alone() -> Iterator[None]:
+    """Inside of it nothing is asked of C."""
+    with pytest.MonkeyPatch.context() as patch:
+        for place, name in USES:
+            assert hasattr(place, name)
+            patch.setattr(place, name, None)
+        yield
+
+
+def told(param: str) -> Iterator[None]:
+    """For fixtures: `c`, as it is where a compiler is; `python`, as it is elsewhere."""
+    if param == "python":
+        with python_alone():
+            yield
+        return
+    if module() is None:
+        pytest.skip("nothing is compiled here: `make native` needs a C compiler")
+    yield
