@@ -175,9 +175,9 @@ def agrees(form: Format, body: bytes) -> bool:
     plan = machine(form)._plan
     asked, prepared = plan.asked, prepared_by(form)
     case = Case(plan, prepared, Degraded.NONE, ())
-    model, tokens = found
+    model, counts = found
     shown, ident = model or prepared.candidate.model, "req_" + "0" * (ID_CHARS - 4)
-    record = Form(case, shown).fill(ident, asked.at, asked.at + 2.0, tokens, "r1", None)
+    record = Form(case, shown).whole(ident, asked.at, asked.at + 2.0, counts, "r1")
     _, settle, reply = ended(form, body)
     assert isinstance(settle, Settle)
     kept = msgspec.msgpack.decode(record, type=Receipt)

@@ -11,12 +11,15 @@ import pytest
 from outlast.gateway import express
 from outlast.gateway.relay import call, inbound
 from outlast.native import module
+from outlast.store import segment
 from outlast.wire import splice
 
 USES: list[tuple[ModuleType, str]] = [
     (splice, "_skim"),
     (express, "_skim"),
     (express, "_completion"),
+    (express, "_receipt"),
+    (segment, "_frames"),
     (call, "_answer"),
     (inbound, "_ask"),
 ]

@@ -43,7 +43,9 @@ class Seen(NamedTuple):
     body: bytes
 
 
-Found = tuple[str, Tokens]
+Counts = tuple[int, int, int, int, int]
+"""The numbers of a Tokens, in its order."""
+Found = tuple[str, Counts]
 _Glance = Callable[[bytes], Found | None]
 
 
@@ -97,9 +99,9 @@ def glance(form: Format, body: bytes) -> Found | None:
     if len(body) > BODY_LIMIT_BYTES:
         return None
     if form is Format.OPENAI_CHAT and _completion is not None:
-        said = _completion(body)
+        said: Found | None = _completion(body)
         if said is not None:
-            return said[0], Tokens(said[1], said[2], said[3], said[4], said[5])
+            return said
     return _GLANCES[form](body)
 
 
@@ -117,6 +119,7 @@ class Case(msgspec.Struct, frozen=True):
 
 _skim = compiled("skim")
 _completion = compiled("completion")
+_receipt = compiled("receipt")
 _json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode
 _time = struct.Struct(">d").pack
@@ -169,6 +172,16 @@ class Form:
         self._first, self._tokens = _encode("first_content_s"), _encode("tokens")
         self._whole = self._first + _encode(None) + self._tokens
         self._theirs = _encode("request_id")
+        start = self._start.removesuffix(_ID)
+        self._parts = (start, started, ended, self._middle, self._whole, self._theirs)
+
+    def whole(self, ident: str, at: float, ended_at: float, counts: Counts, theirs: str) -> bytes:
+        """As `fill`, of an answer that was no stream."""
+        if _receipt is not None:
+            made: bytes | None = _receipt(self._parts, ident, at, ended_at, counts, theirs)
+            if made is not None:
+                return made
+        return self.fill(ident, at, ended_at, Tokens(*counts), theirs, None)
 
     def fill(
         self,
@@ -284,7 +297,7 @@ def _chat(body: bytes) -> Found | None:
     cached = usage.prompt_tokens_details or _Cached()
     thought = usage.completion_tokens_details or _Thought()
     read = cached.cached_tokens or usage.prompt_cache_hit_tokens
-    return answer.model, _chat_tokens(
+    return answer.model, _chat_counts(
         usage.prompt_tokens,
         usage.completion_tokens,
         read,
@@ -293,12 +306,11 @@ def _chat(body: bytes) -> Found | None:
     )
 
 
-def _chat_tokens(prompt: int, output: int, read: int, write: int, reasoning: int) -> Tokens:
+def _chat_counts(prompt: int, output: int, read: int, write: int, reasoning: int) -> Counts:
     """Prompts are counted whole there, with what was read of a cache and written to it."""
-    if read or write:
-        read = min(read, prompt)
-        write = min(write, prompt - read)
-    return Tokens(prompt - read - write, output, read, write, reasoning)
+    read = min(read, prompt)
+    write = min(write, prompt - read)
+    return prompt - read - write, output, read, write, reasoning
 
 
 def _messages(body: bytes) -> Found | None:
@@ -309,7 +321,10 @@ def _messages(body: bytes) -> Found | None:
     if not answer.content or not all(one.text and not one.citations for one in answer.content):
         return None
     tokens = merge_tokens(None, answer.usage)
-    return (answer.model, tokens) if tokens is not None and tokens.output else None
+    if tokens is None or not tokens.output or tokens.estimated:
+        return None
+    cached = (tokens.cache_read, tokens.cache_write)
+    return answer.model, (tokens.input, tokens.output, *cached, tokens.reasoning)
 
 
 _GLANCES: Mapping[Format, _Glance] = {Format.OPENAI_CHAT: _chat, Format.ANTHROPIC: _messages}

@@ -11,10 +11,13 @@ static PyMethodDef methods[] = {
     {"skim", (PyCFunction)(void (*)(void))native_skim, METH_FASTCALL, NULL},
     {"answer", (PyCFunction)(void (*)(void))native_answer, METH_FASTCALL, NULL},
     {"completion", (PyCFunction)(void (*)(void))native_completion, METH_FASTCALL, NULL},
+    {"receipt", (PyCFunction)(void (*)(void))native_receipt, METH_FASTCALL, NULL},
+    {"frames", (PyCFunction)(void (*)(void))native_frames, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static int fill(PyObject *module) {
+    native_record_begin();
     return PyModule_AddStringConstant(module, "SOURCE", SOURCE);
 }
 

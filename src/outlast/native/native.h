@@ -12,6 +12,9 @@
 PyObject *native_ask(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_skim(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_answer(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_receipt(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_frames(PyObject *module, PyObject *const *args, Py_ssize_t count);
+void native_record_begin(void);
 PyObject *native_completion(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* json.c: a strict reader (RFC 8259), of complete values alone. A value's reader returns where it

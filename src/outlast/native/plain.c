@@ -514,7 +514,7 @@ static At read_completion(Completion *found, const Member *member) {
     return any(found, at);
 }
 
-/* completion(body) -> (model, input, output, cache read, cache write, reasoning)
+/* completion(body) -> (model, (input, output, cache read, cache write, reasoning))
  *
  * An answer of chat completions that is one plain text (gateway/express.py: _chat). The prompt is
  * counted whole there, with what was read of a cache and written to it. */
@@ -537,7 +537,7 @@ PyObject *native_completion(PyObject *module, PyObject *const *args, Py_ssize_t 
     write = counts[PROMPT] - read;
     write = counts[WRITTEN] < write ? counts[WRITTEN] : write;
     return Py_BuildValue(
-        "Nnnnnn",
+        "N(nnnnn)",
         PyUnicode_DecodeUTF8((const char *)found.model.from, found.model.until - found.model.from, NULL),
         counts[PROMPT] - read - write, counts[COMPLETION], read, write, counts[THOUGHT]
     );

@@ -154,7 +154,7 @@ class Drain(Generic[T]):
         self._wake.set()
         return position.durable
 
-    def keep_all(self, records: Sequence[bytes], at: float) -> bool:
+    def keep_all(self, records: list[bytes], at: float) -> bool:
         """As `keep` of each, of records that end at about the same time."""
         durable = self._journal.append_all(records)
         self._kept += len(records)

@@ -26,7 +26,6 @@ from outlast.store.segment import (
 from outlast.store.slots import Slot, claim_free, claim_orphans
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 SEGMENT_BYTES = 4 * 1024 * 1024
@@ -114,7 +113,7 @@ class Journal:
             position = self._append_to_disk(record)
             return position if position is not None else self._remember(record)
 
-    def append_all(self, records: Sequence[bytes]) -> bool:
+    def append_all(self, records: list[bytes]) -> bool:
         """As `append` of each, with one call where they fit; whether kill -9 can take none."""
         size = sum(map(len, records)) + FRAME_BYTES * len(records)
         if min(map(len, records), default=0) > 0 and size <= RECORD_LIMIT_BYTES:

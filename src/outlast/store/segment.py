@@ -13,8 +13,9 @@ import struct
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from outlast.native import compiled
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 HEADER_BYTES = 64
@@ -29,6 +30,7 @@ _DRAINED_AT = 16
 _CRC = struct.Struct("<I")
 _FRAME = struct.Struct("<II")
 FRAME_BYTES = _FRAME.size
+_frames = compiled("frames")
 
 
 class DamagedSegment(Exception):
@@ -105,16 +107,15 @@ class Segment:
         self.pending += 1
         return end
 
-    def append_all(self, records: Sequence[bytes]) -> int:
+    def append_all(self, records: list[bytes]) -> int:
         """As `append` of each, with one call."""
-        end, number = self.end, self.number
-        frames: list[bytes] = []
-        for record in records:
-            size = len(record)
-            frames += (_FRAME.pack(size, crc32(record, _seed(number, end))), record)
-            end += _FRAME.size + size
-        _write(self._fd, b"".join(frames), self.end)
-        self.end = end
+        end = self.end
+        written: bytes | None = _frames(records, self.number, end) if _frames else None
+        if written is None:
+            written = framed(records, self.number, end)
+        if os.pwrite(self._fd, written, end) < len(written):
+            _write(self._fd, written, end)
+        self.end = end = end + len(written)
         self.pending += len(records)
         return end
 
@@ -184,6 +185,15 @@ def _write(fd: int, data: bytes, at: int) -> None:
     done = os.pwrite(fd, data, at)
     while done < len(data):
         done += os.pwrite(fd, data[done:], at + done)
+
+
+def framed(records: list[bytes], number: int, end: int) -> bytes:
+    """Return records as segment `number` has them from `end` on."""
+    frames: list[bytes] = []
+    for record in records:
+        frames += (_FRAME.pack(len(record), crc32(record, _seed(number, end))), record)
+        end += _FRAME.size + len(record)
+    return b"".join(frames)
 
 
 def _seed(number: int, offset: int) -> int:

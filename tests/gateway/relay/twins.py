@@ -172,6 +172,7 @@ class Side:
         for piece in pieces:
             if piece and not socket.closing:
                 connection.data_received(piece)
+        self.turn()  # a connection's end is told in another turn than its bytes
         if (closes or socket.closing) and connection.usable:
             socket.closing = True
             connection.connection_lost(None)

@@ -83,17 +83,17 @@ class Settling:
         heads: list[bytes] = []
         kept: list[Kept] = []
         ended: dict[Way, list[Ended]] = {}
-        for plain, lines, theirs, _, (model, tokens), now in answers:
+        for plain, lines, theirs, _, (model, counts), now in answers:
             way, ident, began = plain.way, plain.ident, plain.at
             said = way.said
             if said is None or said.model != model:
                 said = way.saying(model)
             took_s = now - plain.since
             at = began + took_s
-            kept.append((ident, said.form.fill(ident, began, at, tokens, theirs, None), at))
+            kept.append((ident, said.form.whole(ident, began, at, counts, theirs), at))
             sums = way.sums
             assert sums is not None
-            sums.add(took_s, tokens)
+            sums.add(took_s, counts[0], counts[1])
             times = ended.get(way)
             if times is None:
                 times = ended[way] = []
