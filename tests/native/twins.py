@@ -97,7 +97,7 @@ def parsed(data: bytes) -> tuple[bytes, str, bytes, bool] | None:
     heard, socket = _Heard(), Socket()
     connection = Connection(cast("Pool", _Pool()), _ORIGIN)
     connection.connection_made(socket)
-    connection.send(Call(cast("Pool", _Pool()), _ORIGIN, b"", b"", heard), reused=False)
+    connection.send(Call(cast("Pool", _Pool()), _ORIGIN, b"", b"", heard), 0.0, reused=False)
     connection.data_received(data)
     if heard.answer is None or heard.answer[0] != 200:
         return None

@@ -8,7 +8,7 @@ wait.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,9 @@ class Ledger(Drained):
         self._recent_limit = recent_limit
         self._recent: OrderedDict[str, Receipt | bytes] = OrderedDict()
         """By id, the newest last; some as they were encoded."""
+        self._together: deque[Sequence[Kept]] = deque()
+        """Others that were kept together: looked through when somebody asks, which is seldom."""
+        self._together_count = 0
         self._decode = msgspec.msgpack.Decoder(Receipt).decode
         self._encoder = msgspec.msgpack.Encoder()
         work = Work(
@@ -109,13 +112,11 @@ class Ledger(Drained):
                 self.keep(*one)
             return
         try:
-            recent, records = self._recent, []
-            for ident, record, _ in kept:
-                recent[ident] = record
-                records.append(record)
-            while len(recent) > self._recent_limit:
-                recent.popitem(last=False)
-            self._drain.keep_all(records, kept[0][2])
+            self._drain.keep_all([record for _, record, _ in kept], kept[0][2])
+            self._together.append(kept)
+            self._together_count += len(kept)
+            while self._together_count > self._recent_limit:
+                self._together_count -= len(self._together.popleft())
         except Exception as error:  # an answer must not fail because of its record
             self._drain.reject("kept", kept[0][0], error)
 
@@ -126,7 +127,7 @@ class Ledger(Drained):
         raised then (ReceiptsWait: many are still in the journal), because "not there" would be a
         guess.
         """
-        known = self._recent.get(receipt_id)
+        known = self._recent.get(receipt_id) or self._among_others(receipt_id)
         if known is not None:
             recent = self._decode(known) if isinstance(known, bytes) else known
             return recent if key_id in {None, recent.key_id} else None
@@ -150,7 +151,9 @@ class Ledger(Drained):
         While the database is dead, those that this process remembers; `state` says so.
         """
         limit = max(1, min(limit, LIST_LIMIT))
-        known = [self._decode(r) if isinstance(r, bytes) else r for r in self._recent.values()]
+        encoded = [record for kept in self._together for _, record, _ in kept]
+        newest = [*self._recent.values(), *encoded]
+        known = [self._decode(r) if isinstance(r, bytes) else r for r in newest]
         found = {one.id: one for one in known if key_id in {None, one.key_id}}
         try:
             stored = await self._database.read(
@@ -181,6 +184,13 @@ class Ledger(Drained):
         if len(record) > RECORD_LIMIT_BYTES:
             return self._encoder.encode(tables.cleaned(receipt))
         return record
+
+    def _among_others(self, receipt_id: str) -> bytes | None:
+        for kept in reversed(self._together):
+            for ident, record, _ in kept:
+                if ident == receipt_id:
+                    return record
+        return None
 
     def _recall_all(self, receipts: Sequence[Receipt]) -> None:
         # After a restart with a dead database, these are what can still be shown.

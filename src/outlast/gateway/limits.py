@@ -41,7 +41,13 @@ class RetryBudget:
         self._at = 0.0
 
     def deposit(self, now: float) -> None:
-        self._balance = self._leaked(now) + self._share
+        elapsed_s, balance, reserve = now - self._at, self._balance, self._reserve
+        if 0 <= elapsed_s < self._ttl_s and balance > reserve:  # as _leaked, of each request
+            self._at = now
+            left = 1 - elapsed_s / self._ttl_s
+            self._balance = reserve + (balance - reserve) * left + self._share
+        else:
+            self._balance = self._leaked(now) + self._share
 
     def withdraw(self, now: float) -> bool:
         """Take one retry; False when there is none left."""

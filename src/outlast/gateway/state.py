@@ -236,6 +236,14 @@ class GatewayState:
         load.limit = key.concurrent
         return load
 
+    def enter(self, key: Key) -> InFlight | None:
+        """Count one more of this key's requests; None: it has as many under way as it may."""
+        load = self._loads.get(key.id)
+        many = len(self._loads) > MAX_TRACKED // 2
+        if load is None or load.limit is not None or key.concurrent is not None or many:
+            load = self.load(key)
+        return load if load.enter() else None
+
     def upstream_load(self, name: str) -> InFlight:
         upstream = self.settings.upstreams.get(name)
         limit = upstream.max_concurrency if upstream is not None else None

@@ -94,7 +94,7 @@ class Line:
         self.connection = Connection(relay, ORIGIN)
         self.connection.connection_made(self.socket)
         self.call = Call(relay, ORIGIN, b"POST / HTTP/1.1\r\n\r\n", b"{}", self.heard)
-        self.connection.send(self.call, reused=reused)
+        self.connection.send(self.call, 0.0, reused=reused)
 
     def feed(self, *pieces: bytes, closes: bool = False) -> None:
         for piece in pieces:

@@ -202,13 +202,23 @@ class Connection(asyncio.Protocol):
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    def send(self, call: Call, *, reused: bool) -> None:
+    def carries(self, call: Call, now: float, idle_s: float) -> bool:
+        """Whether it takes this call. It was kept alive: if for longer than this, or if it is
+        closed, it ends instead."""
+        transport = self._transport
+        if transport is None or transport.is_closing() or self.idle_since <= now - idle_s:
+            self.abort()
+            return False
+        self.send(call, now, reused=True)
+        return True
+
+    def send(self, call: Call, now: float, *, reused: bool) -> None:
+        """Send a call. `now`: the loop's time."""
         transport = self._transport
         assert transport is not None
         if self._heard:
             self._begin()
-        self._call, self._reused = call, reused
-        self._sent_at = self._loop.time()
+        self._call, self._reused, self._sent_at = call, reused, now
         call.carried_by(self)
         if len(call.body) <= _TOGETHER_BYTES:
             transport.write(call.head + call.body)

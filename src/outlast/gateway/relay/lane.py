@@ -261,8 +261,8 @@ class Lane:
             return False
         if way.generation != self._roster.generation or not state.smooth(way.case.names):
             return False
-        load, now = state.load(way.key), self.monotonic()
-        if not load.enter():
+        load, now = state.enter(way.key), self.monotonic()
+        if load is None:
             return False
         if way.key.requests_per_minute is not None and state.admit(way.key, now) > 0:
             load.leave()

@@ -139,11 +139,14 @@ class Relay:
 
     def dispatch(self, call: Call) -> None:
         """Send it on an idle connection, or on a new one once that is made."""
-        connection = self._take_idle(call.origin)
-        if connection is not None:
-            connection.send(call, reused=True)
-        else:
-            call.connecting(self.loop.create_task(self._on_new(call)))
+        idle = self._idle.get(call.origin.key)
+        if idle:
+            now = self.loop.time()
+            while idle:
+                connection, _ = idle.popitem()  # the one that was used last
+                if connection.carries(call, now, IDLE_S):
+                    return
+        call.connecting(self.loop.create_task(self._on_new(call)))
 
     async def _on_new(self, call: Call) -> None:
         try:
@@ -160,7 +163,7 @@ class Relay:
         if call.listener is None:
             self._keep(call.origin, connection)
         elif connection.usable:
-            connection.send(call, reused=False)
+            connection.send(call, self.loop.time(), reused=False)
         else:
             call.fail(Fault("reset"))
 
