@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import math
 import random
 import signal
@@ -17,7 +18,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import structlog
@@ -46,9 +47,6 @@ from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.server import HEAD_READ_S, protocol_class
 from outlast.gateway.state import GatewayState, standing
 from outlast.gateway.transport import HttpTransport
-from outlast.local.service import LocalModel
-from outlast.local.service import LocalSettings as LocalModelSettings
-from outlast.local.state import State
 from outlast.nouns import Candidate, ComponentState, Ended
 from outlast.observatory.watcher import STATUS
 from outlast.observing import Observing
@@ -58,6 +56,10 @@ from outlast.starting import EXIT_OK, EXIT_PROBLEM, check_port, explain, say, wa
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.journal import Journal
 from outlast.store.migrations import SchemaTooNew
+
+if TYPE_CHECKING:
+    from outlast.local.service import LocalModel
+    from outlast.local.state import State
 
 log = structlog.get_logger(__name__)
 
@@ -132,9 +134,7 @@ class Service:
         self.background = Background(self.clock)
         self.receipts: Receipts = part.receipts(self.ledger) if part else self.ledger
         self.state = GatewayState(settings, random.random, part.company if part else None)
-        self.network: HttpTransport | Relay = (
-            Relay(settings) if settings.server.transport == "relay" else HttpTransport(settings)
-        )
+        self.network = _network(settings)
         self.front = part.front(self) if part else None
         self.local = _local_model(settings, on_state or (lambda _: None), self.front)
         self.embedded: LocalUpstream = self.front.model if self.front else Embedded(self.local)
@@ -280,6 +280,13 @@ async def running(
         yield service
 
 
+def _network(settings: Settings) -> HttpTransport | Relay:
+    # What the first connection needs, so that no answer waits for it.
+    for name in ("aiohappyeyeballs", "encodings.idna"):
+        importlib.import_module(name)
+    return Relay(settings) if settings.server.transport == "relay" else HttpTransport(settings)
+
+
 def _observing(service: Service) -> Observing | None:
     if not service.settings.observatory.enabled or service.front is not None:
         return None
@@ -307,6 +314,10 @@ def _local_model(
     local = settings.local
     if not local.enabled or front is not None:
         return None
+    # 10 MB, the engine's client among it.
+    from outlast.local.service import LocalModel  # noqa: PLC0415
+    from outlast.local.service import LocalSettings as LocalModelSettings  # noqa: PLC0415
+
     chosen = LocalModelSettings(
         model=local.model,
         path=str(settings.resolve(local.path)) if local.path else "",

@@ -1,6 +1,7 @@
 """The command line. `outlast --help` teaches; each command lives in a file of `commands/`.
 
-Commands are loaded when they are called, so that help and `config check` stay quick.
+Commands are loaded when they are called, so that help and `config check` stay quick. And what reads
+the words is not loaded for a service that is started as services are (commands/serving.py).
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-
-from cyclopts import App
+from typing import TYPE_CHECKING, Any
 
 from outlast import __version__
-from outlast.commands.common import EXIT_CONFIG, CommandFailed, complain
+from outlast.commands.common import EXIT_CONFIG, EXIT_INTERRUPTED, CommandFailed, complain
 from outlast.config import ConfigError
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 ABOUT = """Outlast keeps answering when your AI provider does not.
 
@@ -51,6 +54,8 @@ COMMANDS = (
 
 def build(asked: str = "") -> App:
     """The whole command line as one cyclopts App."""
+    from cyclopts import App  # noqa: PLC0415 - 7 MB that a service would carry for weeks
+
     app = App(
         name="outlast",
         help=ABOUT,
@@ -69,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code. Problems end as sentences, not as tracebacks."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = build(words[0] if words else "")(words or ["--help"], result_action="return_value")
+        result = _run(words)
         sys.stdout.flush()
     except CommandFailed as failure:
         complain(str(failure))
@@ -82,6 +87,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # still buffered goes nowhere, or the interpreter would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return result if isinstance(result, int) else 0
+
+
+def _run(words: Sequence[str]) -> Any:
+    if words[:1] == ["serve"]:
+        from outlast.commands import serving  # noqa: PLC0415 - as every command
+
+        if (given := serving.plain(words[1:])) is not None:
+            return serving.run(given)
+    return build(words[0] if words else "")(words or ["--help"], result_action="return_value")

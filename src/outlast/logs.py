@@ -6,13 +6,31 @@ last line of defence.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any, TextIO, cast
 
-import structlog
+
+@contextlib.contextmanager
+def _as_if_absent(*names: str) -> Iterator[None]:
+    """What is not loaded yet cannot be loaded inside the block, and can after it."""
+    hidden = [name for name in names if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]  # "there is no such module"
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+# For tracebacks in colours it loads what it finds, 5 MB. Ours are plain text before it sees them.
+# Who means to stay loads this module first (workers/__init__.py).
+with _as_if_absent("rich", "greenlet"):
+    import structlog
 
 _SECRET = re.compile(r"\b(?:ol_|sk-|sk_|xox[a-z]-|AIza|Bearer\s+)[A-Za-z0-9_\-]{8,}")
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -23,7 +41,9 @@ def configure(level: str, form: str, process: str = "") -> None:
     line, where it is one of several."""
     text = form == "text" or (form == "auto" and sys.stderr.isatty())
     renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )
         if text
         else structlog.processors.JSONRenderer()
     )

@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 import socket
 import ssl
+import sys
 from collections.abc import Mapping
 from typing import Any
-
-import aiohttp
 
 from outlast.config import Settings, UpstreamSettings
 from outlast.outcome import Fault, FaultKind
@@ -32,27 +31,43 @@ _ERRNO: Mapping[int | None, FaultKind] = {
 
 def fault_of(error: BaseException) -> Fault:
     """Return what a failed connection or a broken one means, without addresses or secrets."""
+    # Errors of aiohttp there are where it is loaded, which is not everywhere: 9 MB.
+    if "aiohttp" in sys.modules and (fault := _of_client(error)) is not None:
+        return fault
     match error:
-        case aiohttp.ClientConnectorDNSError():
-            return _resolving(error.os_error)
         case socket.gaierror():
             return _resolving(error)
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return Fault("tls", type(error.__cause__ or error).__name__)
         case ssl.SSLError():
             return Fault("tls", error.reason or "")
-        case aiohttp.ConnectionTimeoutError() | TimeoutError():
+        case TimeoutError():
             return Fault("connect_timeout")
-        case aiohttp.ClientConnectorError():
-            return Fault(_ERRNO.get(error.os_error.errno, "refused"))
-        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
-            return Fault("reset")
-        case aiohttp.ClientResponseError() | ValueError():
+        case ValueError():
             return Fault("malformed", "not HTTP")
         case OSError():
             return Fault(_ERRNO.get(error.errno, "reset"))
         case _:
             return Fault("reset", type(error).__name__)
+
+
+def _of_client(error: BaseException) -> Fault | None:
+    """What an error of aiohttp's own means; None: it is none, or one of the system's as well."""
+    import aiohttp  # noqa: PLC0415 - it is loaded
+
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return _resolving(error.os_error)
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return Fault("tls", type(error.__cause__ or error).__name__)
+        case aiohttp.ConnectionTimeoutError():
+            return Fault("connect_timeout")
+        case aiohttp.ClientConnectorError():
+            return Fault(_ERRNO.get(error.os_error.errno, "refused"))
+        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
+            return Fault("reset")
+        case aiohttp.ClientResponseError():
+            return Fault("malformed", "not HTTP")
+        case _:
+            return None
 
 
 def _resolving(cause: OSError) -> Fault:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from typing import TYPE_CHECKING
 
 from outlast.local.state import Absent, Downloading, Failed, Ready, Starting, State
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 STEP = 0.1
 """Where nobody watches (no terminal), a line is written each time so much more is here."""
@@ -49,13 +50,7 @@ class ModelProgress:
                 _say(_sentence(state))
             return
         if self._bar is None:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                DownloadColumn(),
-                TransferSpeedColumn(),
-                console=Console(stderr=True),
-            )
+            self._bar = _bar()
             self._bar.add_task("local model", total=progress.total_bytes)
             self._bar.start()
         task = self._bar.task_ids[0]
@@ -69,6 +64,26 @@ class ModelProgress:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def _bar() -> Progress:
+    # Only for a person who looks on: 3 MB.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TransferSpeedColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=Console(stderr=True),
+    )
 
 
 def _sentence(state: State) -> str:

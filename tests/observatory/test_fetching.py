@@ -13,7 +13,8 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from outlast.observatory.addresses import Rules
-from outlast.observatory.fetching import Fetcher, FetchFailed
+from outlast.observatory.fetched import FetchFailed
+from outlast.observatory.fetching import Fetcher
 from outlast.simulator import certificate
 from tests.observatory.pages import raw_server, status_page
 

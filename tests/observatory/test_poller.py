@@ -13,7 +13,8 @@ from outlast.observatory.addresses import Rules
 from outlast.observatory.feeds.catalogue import Feed
 from outlast.observatory.feeds.changes import Known, compare
 from outlast.observatory.feeds.reading import FeedPage
-from outlast.observatory.fetching import Fetched, Fetcher
+from outlast.observatory.fetched import Fetched
+from outlast.observatory.fetching import Fetcher
 from outlast.observatory.poller import News, Poller, Unchanged, Unreachable
 from tests.observatory.feeds.bodies import history, incident, summary, update
 from tests.observatory.pages import StatusPage, raw_server, status_page

@@ -1,14 +1,13 @@
-"""What the commands share: the --config and --json options, output, and how they fail."""
+"""What the commands share: settings, output, and how they fail."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from cyclopts import Parameter
 
 from outlast.config import Settings, config_path, load
 from outlast.config.environ import environment
@@ -18,15 +17,7 @@ EXIT_PROBLEM = 1
 EXIT_USAGE = 2
 EXIT_UNREACHABLE = 3
 EXIT_CONFIG = 4
-
-ConfigOption = Annotated[
-    Path | None,
-    Parameter(
-        name=["--config", "-c"],
-        help="Configuration file. Default: $OUTLAST_CONFIG, else outlast.toml here, else none.",
-    ),
-]
-JsonOption = Annotated[bool, Parameter(name="--json", negative="", help="Write JSON, for scripts.")]
+EXIT_INTERRUPTED = 130
 
 
 class CommandFailed(Exception):

@@ -6,14 +6,8 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from outlast.commands.common import (
-    EXIT_CONFIG,
-    ConfigOption,
-    JsonOption,
-    say,
-    say_json,
-    settings_for,
-)
+from outlast.commands.common import EXIT_CONFIG, say, say_json, settings_for
+from outlast.commands.options import ConfigOption, JsonOption
 from outlast.config import ConfigError
 from outlast.config.reference import reference as reference_text
 from outlast.config.view import rows

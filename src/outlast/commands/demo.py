@@ -6,14 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from outlast.commands.common import (
-    EXIT_UNREACHABLE,
-    EXIT_USAGE,
-    CommandFailed,
-    ConfigOption,
-    JsonOption,
-    settings_for,
-)
+from outlast.commands.common import EXIT_UNREACHABLE, EXIT_USAGE, CommandFailed, settings_for
+from outlast.commands.options import ConfigOption, JsonOption
 from outlast.config.environ import environment
 from outlast.demo import SEED, SPEED_MAX, SPEED_MIN, MissingWeights, language_of, run
 

@@ -11,12 +11,11 @@ from outlast.commands.common import (
     EXIT_PROBLEM,
     EXIT_USAGE,
     CommandFailed,
-    ConfigOption,
-    JsonOption,
     say,
     say_json,
     settings_for,
 )
+from outlast.commands.options import ConfigOption, JsonOption
 from outlast.config.problems import suggestion
 from outlast.doctor import Finding, Mark, examine, worst
 

@@ -11,15 +11,8 @@ from cyclopts import App, Parameter
 from outlast.accounts.keys import BadKeySettings, Key
 from outlast.accounts.roster import Roster
 from outlast.accounts.roster_tables import KeyNotFound, TooManyKeys
-from outlast.commands.common import (
-    CommandFailed,
-    ConfigOption,
-    JsonOption,
-    complain,
-    say,
-    say_json,
-    settings_for,
-)
+from outlast.commands.common import CommandFailed, complain, say, say_json, settings_for
+from outlast.commands.options import ConfigOption, JsonOption
 from outlast.commands.store import place_of, with_database
 from outlast.nouns import Allow
 from outlast.store.database import Database

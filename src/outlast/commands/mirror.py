@@ -8,15 +8,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from outlast.commands.common import (
-    EXIT_PROBLEM,
-    EXIT_USAGE,
-    CommandFailed,
-    ConfigOption,
-    complain,
-    settings_for,
-)
+from outlast.commands.common import EXIT_PROBLEM, EXIT_USAGE, CommandFailed, complain, settings_for
 from outlast.commands.mirroring import Writer
+from outlast.commands.options import ConfigOption
 from outlast.status.mirror import MirrorFailed
 
 EVERY_MIN_S = 5.0

@@ -10,15 +10,8 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from outlast.commands.common import (
-    CommandFailed,
-    ConfigOption,
-    JsonOption,
-    complain,
-    say,
-    say_json,
-    settings_for,
-)
+from outlast.commands.common import CommandFailed, complain, say, say_json, settings_for
+from outlast.commands.options import ConfigOption, JsonOption
 from outlast.config import Settings
 from outlast.local import weights
 

@@ -11,14 +11,8 @@ from cyclopts import App, Parameter
 from cyclopts.validators import Number
 from sqlalchemy import Connection
 
-from outlast.commands.common import (
-    CommandFailed,
-    ConfigOption,
-    JsonOption,
-    say,
-    say_json,
-    settings_for,
-)
+from outlast.commands.common import CommandFailed, say, say_json, settings_for
+from outlast.commands.options import ConfigOption, JsonOption
 from outlast.commands.store import place_of, with_database
 from outlast.config import Settings
 from outlast.gateway import ledger_tables

@@ -17,15 +17,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.text import Text
 
-from outlast.commands.common import (
-    EXIT_PROBLEM,
-    EXIT_USAGE,
-    CommandFailed,
-    ConfigOption,
-    JsonOption,
-    say,
-    settings_for,
-)
+from outlast.commands.common import EXIT_PROBLEM, EXIT_USAGE, CommandFailed, say, settings_for
+from outlast.commands.options import ConfigOption, JsonOption
 from outlast.commands.store import place_of, with_database
 from outlast.config.environ import environment
 from outlast.demo import language_of

@@ -1,4 +1,4 @@
-"""`outlast serve`."""
+"""`outlast serve`: its words and its help. What it does is in serving.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from outlast.commands.common import ConfigOption, settings_for
-from outlast.workers import serve as run
+from outlast.commands.options import ConfigOption
+from outlast.commands.serving import Given, run
 
 
 def serve(
@@ -29,14 +29,13 @@ def serve(
 
     Example: outlast serve --port 9000 --data-dir /var/lib/outlast
     """
-    settings = settings_for(
-        config,
-        {
-            "server.host": host,
-            "server.port": port,
-            "server.workers": workers,
-            "server.data_dir": None if data_dir is None else str(data_dir.absolute()),
-            "server.log_level": log_level,
-        },
+    return run(
+        Given(
+            config=config,
+            host=host,
+            port=port,
+            workers=workers,
+            data_dir=data_dir,
+            log_level=log_level,
+        )
     )
-    return run(settings, reload_from=settings.path)

@@ -1,24 +1,29 @@
-"""The embedded model as one more upstream: the same exchange, another way to open. Thin."""
+"""The embedded model as one more upstream: the same exchange, another way to open. Thin.
+
+The client, aiohttp, is loaded with the engine, at the start; where the model is off there is none.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from typing import Protocol
-
-import aiohttp
+from typing import TYPE_CHECKING, Protocol
 
 from outlast.gateway.asked import Prepared
 from outlast.gateway.transport import Answer, HttpAnswer, NetworkFault, Transport
-from outlast.local import upstream
-from outlast.local.service import LocalModel
 from outlast.local.slots import Busy
 from outlast.local.state import Failed, Starting
 from outlast.network import fault_of
 from outlast.nouns import Candidate
 from outlast.outcome import Fault
 from outlast.wire.canon import BadRequest, Request
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from outlast.local import upstream
+    from outlast.local.service import LocalModel
 
 START_WAIT_S = 20.0
 """How long a request waits for an engine that is just starting, before it moves on."""
@@ -71,6 +76,8 @@ class Embedded:
         return call_of(self._model.prepare(request, exchange_id, partial), candidate)
 
     async def open(self, prepared: Prepared) -> Answer:
+        import aiohttp  # noqa: PLC0415 - see the module
+
         model = self._model
         assert model is not None, "prepare refuses before"
         if not model.ready:
@@ -108,6 +115,8 @@ class Embedded:
         task.add_done_callback(self._leaving.discard)
 
     def _client(self) -> aiohttp.ClientSession:
+        import aiohttp  # noqa: PLC0415 - see the module
+
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, force_close=True),

@@ -2,6 +2,9 @@
 
 What can go wrong on a network becomes a `NetworkFault` with one of outcome.py's kinds. Redirects
 are never followed, proxies and cookies of the environment never used, bodies never decompressed.
+
+The client is aiohttp. It is loaded when an HttpTransport is made, at the start, and not by those
+who know this seam and ask in another way (gateway/relay/): it takes 9 MB.
 """
 
 from __future__ import annotations
@@ -11,10 +14,9 @@ import ssl
 from collections.abc import AsyncIterator
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
 from yarl import URL
 
 from outlast.config import Settings, UpstreamSettings
@@ -22,6 +24,9 @@ from outlast.gateway.asked import Prepared
 from outlast.network import fault_of, tls_context
 from outlast.nouns import Candidate, Kind
 from outlast.outcome import Fault
+
+if TYPE_CHECKING:
+    import aiohttp
 
 HEAD_LIMIT_BYTES = 64 << 10
 
@@ -59,6 +64,8 @@ class HttpTransport:
     """Upstreams over HTTP/1.1 with aiohttp; one pool for each set of TLS settings."""
 
     def __init__(self, settings: Settings) -> None:
+        import aiohttp  # noqa: F401, PLC0415 - see the module
+
         self._settings = settings
         self._sessions: dict[tuple[str, bool], aiohttp.ClientSession] = {}
 
@@ -83,6 +90,8 @@ class HttpTransport:
         headers: dict[str, str],
         body: bytes | None,
     ) -> Answer:
+        import aiohttp  # noqa: PLC0415 - see the module
+
         # The exchange keeps the time of the answer; only the connection is timed here.
         connect_s = self._settings.timeouts_of(upstream.name).connect_s
         timeout = aiohttp.ClientTimeout(total=None, connect=connect_s)
@@ -110,6 +119,8 @@ class HttpTransport:
 
     async def warm(self, candidate: Candidate) -> None:
         """Resolve, connect and shake hands now: a HEAD leaves its connection in the pool."""
+        import aiohttp  # noqa: PLC0415 - see the module
+
         upstream = self._settings.upstreams.get(candidate.upstream)
         if upstream is None:
             return
@@ -130,6 +141,8 @@ class HttpTransport:
         self._sessions.clear()
 
     def _session(self, upstream: UpstreamSettings) -> aiohttp.ClientSession:
+        import aiohttp  # noqa: PLC0415 - see the module
+
         key = (upstream.ca_file, upstream.verify)
         session = self._sessions.get(key)
         if session is None:
@@ -164,6 +177,8 @@ class _Reused:
 
 
 def _watch_reuse() -> aiohttp.TraceConfig:
+    import aiohttp  # noqa: PLC0415 - see the module
+
     async def on_reuse(
         _: aiohttp.ClientSession,
         context: SimpleNamespace,
@@ -183,6 +198,8 @@ class HttpAnswer:
         self.headers = {name.lower(): value for name, value in response.headers.items()}
 
     async def chunks(self) -> AsyncIterator[bytes]:
+        import aiohttp  # noqa: PLC0415 - see the module
+
         try:
             async for chunk in self._response.content.iter_any():
                 yield chunk

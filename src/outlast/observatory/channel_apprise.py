@@ -35,6 +35,9 @@ class AppriseChannel:
                 "Apprise is not installed. Install it with: pip install 'outlast[apprise]'."
             )
 
+    def load(self) -> None:
+        """Nothing: its plug-ins, a second's work, are loaded with the first address."""
+
     async def send(self, parcel: Parcel, now: float) -> Result:
         links = links_for(parcel, self._base, self._key, now)
         subject, text = mail(parcel, links).subject, chat(parcel, links)

@@ -59,6 +59,9 @@ class MailChannel:
         finally:
             await _leave(client)
 
+    def load(self) -> None:
+        """Nothing: all is here."""
+
     async def close(self) -> None:
         """Nothing is kept open between two mails."""
 

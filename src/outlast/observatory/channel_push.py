@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import aiohttp
 import msgspec
 from yarl import URL
 
 from outlast.observatory.channels import PostChannel, links_for
 from outlast.observatory.notify_texts import Links, push
 from outlast.observatory.notifying import BEGINNINGS, Parcel, Refused, Result
+
+if TYPE_CHECKING:
+    import aiohttp
 
 KEEP_S = 24 * 3600
 """How long a push service may hold a message for a browser that is away: as long as we try."""
@@ -39,6 +42,10 @@ class PushChannel(PostChannel):
         they could open."""
         super().__init__(base, key, open_session)
         self._subject = base if base.startswith("https://") else f"mailto:{contact or NOBODY}"
+
+    def load(self) -> None:
+        super().load()
+        from outlast.observatory import push_sealing  # noqa: F401, PLC0415 - with `cryptography`
 
     async def send(self, parcel: Parcel, now: float) -> Result:
         links = links_for(parcel, self._base, self._key, now)

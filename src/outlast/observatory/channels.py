@@ -7,6 +7,9 @@ Webhooks are signed (notify_signing.py). Any answer but 2xx is a refusal, whoeve
 Standard Webhooks has it; the id stays the same at each try, so a receiver can tell. A chat has no
 such id: there, a gateway's 502 or 504 leaves open whether the message was posted, and it is not
 sent again.
+
+The client, aiohttp, takes 9 MB, and most services tell nobody. It is loaded when the first message
+leaves, or before, where somebody waits for messages (`Channel.load`).
 """
 
 from __future__ import annotations
@@ -15,15 +18,13 @@ import asyncio
 import contextlib
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import aiohttp
 import msgspec
 from yarl import URL
 
 from outlast.observatory import notify_signing as signing
 from outlast.observatory.addresses import Rules
-from outlast.observatory.guard import forbidden_behind, guarded_connector
 from outlast.observatory.notify_texts import (
     Links,
     chat,
@@ -33,6 +34,9 @@ from outlast.observatory.notify_texts import (
     payload,
 )
 from outlast.observatory.notifying import Parcel, Refused, Result, Sent, Unknown
+
+if TYPE_CHECKING:
+    import aiohttp
 
 POST_S = 10.0
 """For a whole POST, answer included."""
@@ -49,6 +53,12 @@ class Channel(Protocol):
     async def send(self, parcel: Parcel, now: float) -> Result:
         """Send one message once. Never raises for what the other side or the network does."""
 
+    def load(self) -> None:
+        """Load what sending needs, so that the first message of an outage does not have to.
+
+        Called in a thread, once, where there are subscriptions of this kind.
+        """
+
     async def close(self) -> None: ...
 
 
@@ -64,6 +74,10 @@ def links_for(parcel: Parcel, base: str, key: bytes, now: float) -> Links:
 
 def guarded_session(rules: Rules) -> aiohttp.ClientSession:
     """A session for addresses that others wrote: no proxy, no cookies, no forbidden network."""
+    import aiohttp  # noqa: PLC0415 - see the module
+
+    from outlast.observatory.guard import guarded_connector  # noqa: PLC0415
+
     return aiohttp.ClientSession(
         connector=guarded_connector(rules),
         timeout=aiohttp.ClientTimeout(total=POST_S, connect=CONNECT_S, sock_connect=CONNECT_S),
@@ -87,12 +101,19 @@ class PostChannel:
         self._open_session = open_session
         self._session: aiohttp.ClientSession | None = None
 
+    def load(self) -> None:
+        from outlast.observatory import guard  # noqa: F401, PLC0415 - with the client
+
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
             self._session = None
 
     async def _post(self, url: str, body: bytes, headers: dict[str, str]) -> Result:
+        import aiohttp  # noqa: PLC0415 - see the module
+
+        from outlast.observatory.guard import forbidden_behind  # noqa: PLC0415
+
         if self._session is None:
             self._session = self._open_session()
         sent = {"content-type": "application/json", "user-agent": "outlast", **headers}

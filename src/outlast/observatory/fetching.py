@@ -11,12 +11,12 @@ import ssl
 import zlib
 
 import aiohttp
-import msgspec
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from outlast.observatory.addresses import STRICT, Forbidden, Rules, check_url, next_url
 from outlast.observatory.feeds.when import when
+from outlast.observatory.fetched import Fetched, FetchFailed
 from outlast.observatory.guard import forbidden_behind, guarded_connector
 
 REDIRECTS_LIMIT = 3
@@ -24,28 +24,6 @@ HEAD_LIMIT_BYTES = 32 << 10
 VALIDATOR_LIMIT_CHARS = 500
 USER_AGENT = "outlast (reads public status pages)"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-
-class FetchFailed(Exception):
-    """No answer that could be used came. Its message says what happened, in a few words."""
-
-    def __init__(self, kind: str, reason: str) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        """silent: no answer · refused: the address may not be reached · garbage: not readable."""
-
-
-class Fetched(msgspec.Struct, frozen=True):
-    """An answer, whatever its status."""
-
-    status: int
-    body: bytes = b""
-    """Of 200 alone; other answers are not read."""
-    etag: str = ""
-    last_modified: str = ""
-    retry_after_s: float | None = None
-    url: str = ""
-    """Where it came from in the end."""
 
 
 class Fetcher:

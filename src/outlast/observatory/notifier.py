@@ -97,6 +97,7 @@ class Notifier:
         self._counts = {"sent": 0, "refused": 0, "unknown": 0}
         self._error = ""
         self._key_checked = False
+        self._loaded = False
         self._care_due = 0.0
 
     @property
@@ -138,6 +139,7 @@ class Notifier:
         now = self._clock.wall()
         if not await self._same_key():
             return False
+        await self._load()
         await self._care(now)
         due = await self._database.read(partial(book.what_is_due, now=now))
         if due.spread:
@@ -277,6 +279,15 @@ class Notifier:
                 "data folder of the first replica to this one, and start again."
             )
         return self._key_checked
+
+    async def _load(self) -> None:
+        """Whatever cannot be loaded must be known before there is something to tell."""
+        if self._loaded:
+            return
+        for kind in await self._database.read(people.kinds):
+            if (channel := self._channels.get(kind)) is not None:
+                await asyncio.to_thread(channel.load)
+        self._loaded = True
 
     async def _care(self, now: float) -> None:
         if now < self._care_due:

@@ -1,13 +1,16 @@
-"""Peers over HTTP: the door at POST /api/peers/observations, and the task that sends. Thin."""
+"""Peers over HTTP: the door at POST /api/peers/observations, and the task that sends. Thin.
+
+The client, aiohttp, is loaded when the task starts that sends, where there are peers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 import structlog
 from starlette.requests import ClientDisconnect, Request
@@ -33,6 +36,9 @@ from outlast.observatory.peers import (
 )
 from outlast.observatory.report_http import Kept
 from outlast.outcome import retry_after_s
+
+if TYPE_CHECKING:
+    import aiohttp
 
 _log = structlog.get_logger(__name__)
 
@@ -151,6 +157,8 @@ class PeerSender:
         """Send until cancelled; what waits then is lost, and the next probe says the same."""
         if not self.outboxes:
             return
+        import aiohttp  # noqa: PLC0415 - see the module
+
         timeout = aiohttp.ClientTimeout(total=SEND_S)
         connector = aiohttp.TCPConnector(force_close=True, ssl=tls_context(self._settings))
         async with (
@@ -194,6 +202,8 @@ class PeerSender:
         self, session: aiohttp.ClientSession, name: str, body: bytes
     ) -> tuple[int, str, float | None]:
         """The status (0: none), what was said, and how long the peer asks to wait."""
+        import aiohttp  # noqa: PLC0415 - see the module
+
         timestamp = str(int(self._clock.wall()))
         headers = {
             "content-type": "application/json",

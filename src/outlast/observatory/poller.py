@@ -27,7 +27,7 @@ from outlast.observatory.feeds.schedule import (
     hurry,
     relax,
 )
-from outlast.observatory.fetching import Fetched, FetchFailed
+from outlast.observatory.fetched import Fetched, FetchFailed
 
 TIMEOUT_S = 20.0
 AT_ONCE = 4

@@ -110,6 +110,12 @@ def _is_networks_share_used(connection: Connection, asked_from: str) -> bool:
     )
 
 
+def kinds(connection: Connection) -> list[Channel]:
+    """On which ways there is anybody to tell."""
+    found = connection.execute(select(subscriptions.c.kind).distinct()).scalars()
+    return [kind for kind in Channel if kind.value in set(found)]
+
+
 def find(connection: Connection, subscription_id: str) -> Subscription | None:
     row = (
         connection.execute(select(subscriptions).where(subscriptions.c.id == subscription_id))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 import structlog
@@ -13,7 +15,6 @@ from outlast.naming import api_component, provider_name
 from outlast.nouns import Component, Kind
 from outlast.observatory import channel_apprise, notify_key
 from outlast.observatory.addresses import Rules
-from outlast.observatory.channel_mail import MailChannel, MailServer
 from outlast.observatory.channel_push import PushChannel
 from outlast.observatory.channels import (
     Channel,
@@ -29,6 +30,12 @@ from outlast.observatory.peer_http import secrets_of
 from outlast.observatory.peers import PeerProblem
 from outlast.observatory.probe_targets import Target
 from outlast.observatory.subscribing import Channel as Kinds
+
+if TYPE_CHECKING:
+    from outlast.clock import Clock
+    from outlast.gateway.inward import Inward
+    from outlast.observatory.poller import Fetch
+    from outlast.observatory.probe_events import Seen
 
 log = structlog.get_logger(__name__)
 
@@ -96,6 +103,32 @@ def feeds_of(settings: Settings, providers: tuple[str, ...]) -> list[Feed]:
     return [*own, *built_in]
 
 
+def fetch_of(settings: Settings) -> Fetch:
+    """How feeds are read. Loaded where they are: the client takes 9 MB."""
+    wanted = settings.observatory
+    if not wanted.feeds:
+        return _off
+    from outlast.observatory.fetching import Fetcher  # noqa: PLC0415
+
+    # An operator's own addresses may be of this machine; they are no stranger's.
+    return Fetcher(Rules(private=bool(wanted.feed_urls), plain=bool(wanted.feed_urls))).fetch
+
+
+def check_of(
+    settings: Settings, inward: Inward, clock: Clock
+) -> Callable[[Target], Awaitable[Seen]]:
+    """How one target is probed. Loaded where there are probes, as `fetch_of`."""
+    if not settings.observatory.probes:
+        return _off
+    from outlast.observatory.probe_checks import Checks  # noqa: PLC0415
+
+    return Checks(settings, inward, clock)
+
+
+async def _off(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("what is switched off is never asked")
+
+
 def channels_of(settings: Settings, key: bytes) -> dict[Kinds, Channel]:
     """The ways on which notices can leave."""
     base, mail = settings.base_url, settings.mail
@@ -115,6 +148,9 @@ def channels_of(settings: Settings, key: bytes) -> dict[Kinds, Channel]:
             reason="set server.public_url to the https address that people reach this service by",
         )
     if mail.host and mail.sender:
+        # What sends mails is loaded where there is a server for them.
+        from outlast.observatory.channel_mail import MailChannel, MailServer  # noqa: PLC0415
+
         server = MailServer(
             host=mail.host,
             port=mail.port,

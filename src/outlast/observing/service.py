@@ -25,10 +25,8 @@ from outlast.config import Settings
 from outlast.gateway.events import Observe
 from outlast.gateway.inward import Inward
 from outlast.nouns import Candidate, Ended, Kind, Observation, Outcome, Receipt
-from outlast.observatory.addresses import Rules
 from outlast.observatory.board import Board
 from outlast.observatory.casebook import Casebook
-from outlast.observatory.fetching import Fetcher
 from outlast.observatory.gathering import Gathering
 from outlast.observatory.history import History
 from outlast.observatory.http import ObservatoryApi
@@ -37,7 +35,6 @@ from outlast.observatory.notifier import Notifier
 from outlast.observatory.peer_http import PeerApi, PeerSender
 from outlast.observatory.peers import Door, knowing
 from outlast.observatory.poller import Poller
-from outlast.observatory.probe_checks import Checks
 from outlast.observatory.probe_targets import targets_of, watched
 from outlast.observatory.prober import Prober
 from outlast.observatory.probing import Pace
@@ -49,8 +46,10 @@ from outlast.observatory.watcher import Watcher, Wishes
 from outlast.observing.background import Background, Job
 from outlast.observing.operating import Operating
 from outlast.observing.parts import (
+    check_of,
     expected,
     feeds_of,
+    fetch_of,
     key_and_channels,
     networks,
     operator_of,
@@ -283,11 +282,9 @@ class Observing:
         )
 
     def _make_poller(self) -> Poller:
-        wanted = self.settings.observatory
         return Poller(
             feeds_of(self.settings, tuple(map(owner_of, watched(self.settings)))),
-            # An operator's own addresses may be of this machine; they are no stranger's.
-            Fetcher(Rules(private=bool(wanted.feed_urls), plain=bool(wanted.feed_urls))).fetch,
+            fetch_of(self.settings),
             self.watcher.page,
             self.clock,
             random.random,
@@ -299,7 +296,7 @@ class Observing:
         return Prober(
             self.targets,
             Pace(wanted.probe_every_s, wanted.probe_tokens_per_day, wanted.vantage),
-            Checks(self.settings, inward, self.clock),
+            check_of(self.settings, inward, self.clock),
             self._probed,
             self.clock,
             random.random,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sqlalchemy import Table
+    from sqlalchemy.dialects import postgresql
     from sqlalchemy.sql.dml import Insert
 
 WAL_LIMIT_BYTES = 64 * 1024 * 1024
@@ -77,6 +78,9 @@ def upsert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.I
     """INSERT that can be told what to do with a row of the same key: `on_conflict_do_update`."""
     if connection.dialect.name == "sqlite":
         return sqlite.insert(table)
+    # 2 MB, of no use to SQLite; an engine for PostgreSQL has loaded it.
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
     return postgresql.insert(table)
 
 

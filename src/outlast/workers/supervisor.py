@@ -38,10 +38,6 @@ GRACE_S = 15.0
 
 def serve(settings: Settings, *, reload_from: Path | None) -> int:
     """Run the service until SIGTERM or Ctrl-C; returns the exit code."""
-    if settings.server.workers == 1:
-        from outlast import app  # noqa: PLC0415 - all of the service, which this process has not
-
-        return app.serve(settings, reload_from=reload_from)
     logs.configure(settings.server.log_level, settings.server.log_format, "supervisor")
     try:
         return asyncio.run(_serve(settings, reload_from))

@@ -141,3 +141,13 @@ def empty_sqlite() -> bytes:
             migrations.migrate(connection)
         engine.dispose()
         return (Path(name) / "outlast.db").read_bytes()
+
+
+class Needless:
+    """What a channel is besides `send`, where nothing is needed for that."""
+
+    def load(self) -> None:
+        """Nothing."""
+
+    async def close(self) -> None:
+        """Nothing."""

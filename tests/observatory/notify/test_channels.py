@@ -18,7 +18,16 @@ from outlast.observatory.channels import SlackChannel, WebhookChannel, escaped, 
 from outlast.observatory.notify_signing import Purpose, read, webhook_secret, webhook_signature
 from outlast.observatory.notifying import Parcel, Refused, Result, Sent, Unknown, news
 from outlast.observatory.subscribing import Channel
-from tests.observatory.notify.people import API, AT, KEY, incident, parcel, step, subscription
+from tests.observatory.notify.people import (
+    API,
+    AT,
+    KEY,
+    Needless,
+    incident,
+    parcel,
+    step,
+    subscription,
+)
 from tests.observatory.notify.servers import Receiver, receiving
 
 BASE = "https://status.example.org"
@@ -204,12 +213,10 @@ async def test_what_must_not_be_reached_is_not(why: str, target: str) -> None:
 
 
 async def test_a_channel_that_takes_too_long_leaves_it_unknown() -> None:
-    class Slow:
+    class Slow(Needless):
         async def send(self, parcel: Parcel, now: float) -> Result:
             await asyncio.Event().wait()
             return Sent()
-
-        async def close(self) -> None: ...
 
     assert await within(0.01, Slow(), to("https://example.org/"), AT) == Unknown(
         "no answer in time"

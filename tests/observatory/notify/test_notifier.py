@@ -26,7 +26,7 @@ from outlast.observatory.notify_key import BadKeyFile, load_or_make
 from outlast.observatory.notifying import Parcel, Result, Sent
 from outlast.observatory.subscribing import Channel
 from outlast.store.database import Database, DatabaseUnavailable
-from tests.observatory.notify.people import AT, KEY, add, ends, step, subscription
+from tests.observatory.notify.people import AT, KEY, Needless, add, ends, step, subscription
 from tests.observatory.notify.servers import Receiver, mail_server, receiving
 from tests.store.children import child, line
 from tests.store.databases import Gate, postgresql_url, sqlite_url
@@ -221,11 +221,9 @@ async def test_a_way_that_is_not_set_up_keeps_the_news_until_it_is(house: House)
 
 
 async def test_a_fault_of_ours_is_unknown_and_not_tried_again(house: House) -> None:
-    class Broken:
+    class Broken(Needless):
         async def send(self, parcel: Parcel, now: float) -> Result:
             raise RuntimeError("after it was sent, perhaps")
-
-        async def close(self) -> None: ...
 
     notifier = Notifier(house.database, house.clock, lambda: 0.5, {Channel.EMAIL: Broken()}, KEY)
     await house.database.write(partial(add, one=subscription()))
@@ -305,14 +303,12 @@ async def test_a_stumble_ends_nothing_and_is_said(tmp_path: Path, receiver: Rece
 async def test_an_end_that_cannot_be_written_down_holds_up_no_other(
     house: House, receiver: Receiver
 ) -> None:
-    class Odd:
+    class Odd(Needless):
         """Answers one address with what is no result."""
 
         async def send(self, parcel: Parcel, now: float) -> Result:
             odd = parcel.subscription.id == "sub_odd"
             return None if odd else Sent()  # type: ignore[return-value]
-
-        async def close(self) -> None: ...
 
     names = ["sub_a", "sub_b", "sub_odd"]
     for name in names:
@@ -380,13 +376,11 @@ async def test_a_database_that_dies_while_a_message_is_out_hears_of_its_end_late
             await house.tell("opened")
             cut = asyncio.Event()
 
-            class Cutting:
+            class Cutting(Needless):
                 async def send(self, parcel: Parcel, now: float) -> Result:
                     gate.shut()
                     cut.set()
                     return Sent()
-
-                async def close(self) -> None: ...
 
             notifier = Notifier(
                 house.database, SystemClock(), lambda: 0.5, {Channel.WEBHOOK: Cutting()}, KEY
@@ -416,6 +410,7 @@ class Stuck:
     async def send(self, parcel, now):
         print("claimed", parcel.id, flush=True)
         await asyncio.Event().wait()
+    def load(self): ...
     async def close(self): ...
 
 async def main():
