@@ -88,6 +88,7 @@ HABITS = [
     ("takes a number away", "The result of 3", "- 2 is one.", "- 2 is one."),
     ("goes on inside an item", "- from 3", " - 5 metres", " - 5 metres"),
     ("names a year at the end of an item", "- It was in", "1984. Then", " 1984. Then"),
+    ("goes on inside a heading's marks", "It is salty.\n\n#", "# Tides\n", "# Tides\n"),
     ("writes a dash in code", "```\n- a", "- b", "- b"),
     ("writes Japanese, which has no spaces", "海は広い", "ですね。", "ですね。"),
 ]

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from outlast.gateway import express
-from outlast.gateway.relay import call, inbound
+from outlast.gateway.relay import call, heads, inbound
 from outlast.native import module
 from outlast.store import segment
 from outlast.wire import splice
@@ -20,6 +20,7 @@ USES: list[tuple[ModuleType, str]] = [
     (express, "_completion"),
     (express, "_receipt"),
     (segment, "_frames"),
+    (heads, "_reply"),
     (call, "_answer"),
     (inbound, "_ask"),
 ]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from outlast.gateway.asked import Prepared
 from outlast.gateway.express import ID_CHARS, Case, Counts, Form
+from outlast.gateway.relay.heads import written
 from outlast.native import compiled, module
 from outlast.nouns import Degraded, Format
 from outlast.store.segment import RECORD_LIMIT_BYTES, framed
@@ -80,3 +81,15 @@ def test_a_record_of_the_greatest_length_is_framed() -> None:
     records = [bytes(range(256)) * (RECORD_LIMIT_BYTES // 256)]
     assert frames(records, 3, 64) == framed(records, 3, 64)
     assert frames(["text"], 3, 64) is None
+
+
+@given(
+    st.binary(max_size=99), st.binary(max_size=99), st.binary(max_size=99), st.binary(max_size=999)
+)
+def test_both_write_the_same_answer(usual: bytes, lines: bytes, who: bytes, body: bytes) -> None:
+    made = compiled("reply")
+    assert made is not None
+    assert made(usual, lines, IDENT, who, body) == written(usual, lines, IDENT, who, body)
+    with python_alone():
+        assert made(usual, lines, IDENT, who, body) == written(usual, lines, IDENT, who, body)
+    assert made(usual, lines, IDENT.encode(), who, body) is None

@@ -13,6 +13,8 @@ from typing import NamedTuple
 _FENCE = re.compile(r"^[ ]{0,3}(```+|~~~+)", re.MULTILINE)
 _MARKER = re.compile(r"(?:([-*+])|(\d{1,9})([.)]))(?=[ \t]|\Z)")
 _LINE_START = re.compile(r"(?:[-*+]|\d{1,9}[.)]|#{1,6}|>+)(?=[ \t]|\Z)|\|")
+_MARKS = re.compile(r"#{1,5}")
+"""A heading's, of which more may follow: what comes goes on with them."""
 _HEADING = re.compile(r"#{1,6}[ \t]+\S")
 _OPENING = re.compile(r"(?:```+|~~~+)[^`\n]*\n")
 _ROW = re.compile(r"\|[^\n]*\|[ \t]*\Z")
@@ -42,7 +44,7 @@ def line_again(shown: str, text: str) -> int:
     `shown` ends: from its marker on, and so however little of it there is.
     """
     line = _last_line(shown)
-    if _LINE_START.match(line) is None or in_code_fence(shown):
+    if _LINE_START.match(line) is None or _MARKS.fullmatch(line) or in_code_fence(shown):
         return 0
     body = text.lstrip()
     lead = len(text) - len(body)
@@ -65,6 +67,8 @@ def line_end(shown: str, text: str) -> str:
     if not shown or shown[-1].isspace() or not text or in_code_fence(shown):
         return ""
     line = _last_line(shown)
+    if _MARKS.fullmatch(line):
+        return ""
     if _HEADING.match(text) or _OPENING.match(text):
         return "\n\n"
     if text.startswith("|") and _ROW.match(line):

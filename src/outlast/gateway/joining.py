@@ -19,28 +19,29 @@ class Joined:
     client or for an application. Whoever writes to the transport itself calls `flush` before.
     """
 
-    __slots__ = ("_held", "_loop", "_transport")
+    __slots__ = ("_loop", "_transport", "held")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
-        self._held = b""
+        self.held = b""
+        """What waits to be written."""
 
     def write(self, data: bytes) -> None:
-        held = self._held
+        held = self.held
         if held:
-            self._held = b""
+            self.held = b""
             self._transport.write(held + data)
         elif len(data) > JOIN_LIMIT_BYTES:
             self._transport.write(data)
         else:
-            self._held = data
+            self.held = data
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Write what waits; harmless when nothing does, or when nobody is there any more."""
-        if self._held:
-            held, self._held = self._held, b""
+        if self.held:
+            held, self.held = self.held, b""
             if not self._transport.is_closing():
                 self._transport.write(held)
 

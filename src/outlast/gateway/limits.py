@@ -109,7 +109,8 @@ class InFlight:
         return True
 
     def leave(self) -> None:
-        self.count = max(0, self.count - 1)
+        if self.count > 0:
+            self.count -= 1
 
 
 class Company(Protocol):

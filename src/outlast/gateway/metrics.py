@@ -20,7 +20,7 @@ from prometheus_client.core import (
 
 from outlast.gateway.events import Observe
 from outlast.gateway.state import GatewayState
-from outlast.nouns import Candidate, Degraded, Outcome, Receipt
+from outlast.nouns import Candidate, Degraded, Ended, Outcome, Receipt
 
 MAX_MODELS = 200
 """Model names come from outside: beyond this many they count as `other`."""
@@ -90,13 +90,15 @@ class Plain:
         self.sum_s = 0.0
         self.buckets = [0] * (len(_SECONDS) + 1)
 
-    def add(self, took_s: float, input_: int, output: int) -> None:
-        """One more: how long it took, and its tokens."""
-        self.count += 1
-        self.sum_s += took_s
+    def add(self, ended: Sequence[Ended], input_: int, output: int) -> None:
+        """These more, and the tokens of all."""
+        buckets = self.buckets
+        self.count += len(ended)
         self.input += input_
         self.output += output
-        self.buckets[bisect_left(_SECONDS, took_s)] += 1
+        for _, took_s in ended:
+            self.sum_s += took_s
+            buckets[bisect_left(_SECONDS, took_s)] += 1
 
     def pour(self) -> None:
         """Bring the sums to the metrics."""

@@ -11,6 +11,7 @@ static PyMethodDef methods[] = {
     {"skim", (PyCFunction)(void (*)(void))native_skim, METH_FASTCALL, NULL},
     {"answer", (PyCFunction)(void (*)(void))native_answer, METH_FASTCALL, NULL},
     {"completion", (PyCFunction)(void (*)(void))native_completion, METH_FASTCALL, NULL},
+    {"reply", (PyCFunction)(void (*)(void))native_reply, METH_FASTCALL, NULL},
     {"receipt", (PyCFunction)(void (*)(void))native_receipt, METH_FASTCALL, NULL},
     {"frames", (PyCFunction)(void (*)(void))native_frames, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},

@@ -344,6 +344,56 @@ PyObject *native_answer(PyObject *module, PyObject *const *args, Py_ssize_t coun
     return found;
 }
 
+/* reply(usual, lines, ident, who, body) -> bytes
+ *
+ * A whole answer as a client gets it (gateway/relay/heads.py: written). */
+PyObject *native_reply(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    static const char first[] = "HTTP/1.1 200 OK\r\n", id[] = "outlast-request-id: ";
+    static const char receipt[] = "\r\noutlast-receipt: /v1/receipts/";
+    static const char attempts[] = "\r\noutlast-attempts: 1\r\n";
+    static const char rest[] = "content-type: application/json\r\ncontent-length: ";
+    struct {
+        const char *at;
+        Py_ssize_t size;
+    } pieces[12], *piece = pieces;
+    char length[24];
+    const char *ident;
+    Py_ssize_t ident_size, size = 0;
+    PyObject *out;
+    char *to;
+    if (count != 5) Py_RETURN_NONE;
+    for (int i = 0; i < 5; i++) {
+        if (i != 2 && !PyBytes_CheckExact(args[i])) Py_RETURN_NONE;
+    }
+    if (!PyUnicode_CheckExact(args[2])) Py_RETURN_NONE;
+    ident = PyUnicode_AsUTF8AndSize(args[2], &ident_size);
+    if (ident == NULL) return NULL;
+    snprintf(length, sizeof length, "%zd\r\n\r\n", PyBytes_GET_SIZE(args[4]));
+#define ADD(from, bytes) (piece->at = (from), piece->size = (bytes), piece++)
+    ADD(first, sizeof first - 1);
+    ADD(PyBytes_AS_STRING(args[0]), PyBytes_GET_SIZE(args[0]));
+    ADD(PyBytes_AS_STRING(args[1]), PyBytes_GET_SIZE(args[1]));
+    ADD(id, sizeof id - 1);
+    ADD(ident, ident_size);
+    ADD(receipt, sizeof receipt - 1);
+    ADD(ident, ident_size);
+    ADD(attempts, sizeof attempts - 1);
+    ADD(PyBytes_AS_STRING(args[3]), PyBytes_GET_SIZE(args[3]));
+    ADD(rest, sizeof rest - 1);
+    ADD(length, (Py_ssize_t)strlen(length));
+    ADD(PyBytes_AS_STRING(args[4]), PyBytes_GET_SIZE(args[4]));
+#undef ADD
+    for (int i = 0; i < 12; i++) size += pieces[i].size;
+    out = PyBytes_FromStringAndSize(NULL, size);
+    if (out == NULL) return NULL;
+    to = PyBytes_AS_STRING(out);
+    for (int i = 0; i < 12; i++) {
+        memcpy(to, pieces[i].at, (size_t)pieces[i].size);
+        to += pieces[i].size;
+    }
+    return out;
+}
+
 /* -- what a chat completion says ------------------------------------------------------------ */
 
 enum { PROMPT, COMPLETION, HIT, CACHED, WRITTEN, THOUGHT, COUNTS };

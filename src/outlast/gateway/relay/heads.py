@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from http import HTTPStatus
 
+from outlast.native import compiled
+
+_reply = compiled("reply")
 Pairs = list[tuple[bytes, bytes]]
 
 LAST_CHUNK = b"0\r\n\r\n"
@@ -88,3 +91,21 @@ def lines(headers: Mapping[str, str]) -> str:
 def chunk(data: bytes) -> bytes:
     """Return a piece of a body in chunked coding."""
     return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def written(
+    usual: bytes, lines: bytes, ident: str, who: bytes, body: bytes, *, keep_alive: bool = True
+) -> bytes:
+    """Return a plain whole answer as a client gets it: the lines of all answers, the upstream's,
+    the request's id, the lines that say who answered, the body."""
+    if keep_alive and _reply is not None:
+        made: bytes | None = _reply(usual, lines, ident, who, body)
+        if made is not None:
+            return made
+    name = ident.encode()
+    closing = b"" if keep_alive else b"connection: close\r\n"
+    return (
+        b"HTTP/1.1 200 OK\r\n%b%boutlast-request-id: %b\r\noutlast-receipt: /v1/receipts/%b\r\n"
+        b"outlast-attempts: 1\r\n%bcontent-type: application/json\r\ncontent-length: %d\r\n%b\r\n%b"
+        % (usual, lines, name, name, who, len(body), closing, body)
+    )

@@ -379,17 +379,19 @@ class Connection(HttpToolsProtocol):
         else:
             self.wait_idle()
 
-    def whole(self, lines: bytes, body: bytes, keep_alive: bool) -> None:
-        """Answer 200 with these header lines and this body, and go on."""
-        transport, state = self.transport, self.server_state
-        usual = self._usual
+    def whole(self, request: Any, lines: bytes, ident: str, who: bytes, body: bytes) -> None:
+        """Answer a request with 200, and go on. As Request.whole."""
+        self.answering = None
+        self._under_way.discard(request)
+        if request.disconnected:
+            return
+        transport, state, usual = self.transport, self.server_state, self._usual
         usual_lines = usual[1] if usual[0] is state.default_headers else self.usual_lines()
-        self._joined.flush()
-        transport.write(
-            b"HTTP/1.1 200 OK\r\n%b%bcontent-length: %d\r\n%b\r\n%b"
-            % (usual_lines, lines, len(body), b"" if keep_alive else b"connection: close\r\n", body)
-        )
-        if not keep_alive:
+        keep = request.keep_alive
+        if self._joined.held:
+            self._joined.flush()
+        transport.write(heads.written(usual_lines, lines, ident, who, body, keep_alive=keep))
+        if not keep:
             transport.close()
         if self.pipeline or self._broken or self.flow.read_paused or transport.is_closing():
             self.on_response_complete()

@@ -318,7 +318,7 @@ class Lane:
         gateway.state.well(candidate, now)
         gateway.on_well(candidate, [(ended_at, first_s)])
         gateway.on_plain([(plain.ident, record, ended_at)])
-        sums.add(took_s, tokens.input, tokens.output)
+        sums.add([(ended_at, took_s)], tokens.input, tokens.output)
         gateway.metrics.first_token.add(candidate.upstream, first_s)
 
     def leave(self, plain: Plain) -> None:

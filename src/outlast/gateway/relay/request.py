@@ -61,8 +61,8 @@ class Wire(Protocol):
     @property
     def door(self) -> Door: ...
     def usual_lines(self) -> bytes: ...
-    def whole(self, lines: bytes, body: bytes, keep_alive: bool) -> None:
-        """Answer 200, and go on."""
+    def whole(self, request: Request, lines: bytes, ident: str, who: bytes, body: bytes) -> None:
+        """Answer a request with 200, and go on."""
 
     def on_response_complete(self) -> None: ...
 
@@ -303,14 +303,11 @@ class Request:
         self._out += (self._head(reply.status, reply.headers, length), reply.body)
         self._finish()
 
-    def whole(self, lines: bytes, body: bytes) -> None:
-        """Answer 200 with these header lines and this body, and be done."""
-        connection = self._connection
+    def whole(self, lines: bytes, ident: str, who: bytes, body: bytes) -> None:
+        """Answer 200 with an upstream's header lines and body, and be done. `ident`: this request's
+        id; `who`: header lines that say who answered."""
         self.response_complete = True
-        connection.answering = None
-        connection.tasks.discard(self)
-        if not self.disconnected:
-            connection.whole(lines, body, self.keep_alive)
+        self._connection.whole(self, lines, ident, who, body)
 
     def end(self) -> None:
         if self._chunked:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
@@ -26,6 +26,15 @@ _log = structlog.get_logger(__name__)
 
 AT_ONCE_MAX = 32
 """Answers that are settled together at most: those behind them wait for all."""
+
+
+class _Sum(NamedTuple):
+    """Of answers of one way."""
+
+    ended: list[Ended]
+    inputs: list[int]
+    outputs: list[int]
+    """Tokens."""
 
 
 class Settling:
@@ -59,15 +68,15 @@ class Settling:
         if not answers:
             return
         try:
-            heads = self._record(answers)
+            said = self._record(answers)
         except Exception:  # our own fault: the clients must not wait for ever
             _log.exception("exchanges failed inside Outlast", count=len(answers))
             for answer in answers:
                 answer[0].request.crash()
                 self.leave(answer[0])
             return
-        for (plain, _, _, body, _, _), head in zip(answers, heads, strict=True):
-            plain.request.whole(head, body)
+        for (plain, lines, _, body, _, _), who in zip(answers, said, strict=True):
+            plain.request.whole(lines, plain.ident, who, body)
             plain.load.leave()
         self._gateway.metrics.under_way -= len(answers)
 
@@ -79,11 +88,11 @@ class Settling:
     def _record(
         self, answers: list[tuple[Plain, bytes, str, bytes, express.Found, float]]
     ) -> list[bytes]:
-        """Put them on record; return their header lines."""
-        heads: list[bytes] = []
+        """Put them on record; return the header lines that say who answered."""
+        who: list[bytes] = []
         kept: list[Kept] = []
-        ended: dict[Way, list[Ended]] = {}
-        for plain, lines, theirs, _, (model, counts), now in answers:
+        sums: dict[Way, _Sum] = {}
+        for plain, _, theirs, _, (model, counts), now in answers:
             way, ident, began = plain.way, plain.ident, plain.at
             said = way.said
             if said is None or said.model != model:
@@ -91,25 +100,21 @@ class Settling:
             took_s = now - plain.since
             at = began + took_s
             kept.append((ident, said.form.whole(ident, began, at, counts, theirs), at))
-            sums = way.sums
-            assert sums is not None
-            sums.add(took_s, counts[0], counts[1])
-            times = ended.get(way)
-            if times is None:
-                times = ended[way] = []
-            times.append((at, took_s))
-            name = ident.encode()
-            heads.append(
-                b"%boutlast-request-id: %b\r\noutlast-receipt: /v1/receipts/%b\r\n"
-                b"outlast-attempts: 1\r\n%bcontent-type: application/json\r\n"
-                % (lines, name, name, said.lines)
-            )
+            one = sums.get(way)
+            if one is None:
+                one = sums[way] = _Sum([], [], [])
+            one[0].append((at, took_s))
+            one[1].append(counts[0])
+            one[2].append(counts[1])
+            who.append(said.lines)
         gateway, now = self._gateway, answers[-1][5]
         gateway.on_plain(kept)
-        for way, times in ended.items():
+        for way, (ended, inputs, outputs) in sums.items():
             case = way.case
             assert case is not None
+            assert way.sums is not None
             candidate = case.prepared.candidate
-            gateway.state.well(candidate, now, len(times))
-            gateway.on_well(candidate, times)
-        return heads
+            way.sums.add(ended, sum(inputs), sum(outputs))
+            gateway.state.well(candidate, now, len(ended))
+            gateway.on_well(candidate, ended)
+        return who
