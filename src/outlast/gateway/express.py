@@ -50,7 +50,10 @@ _Glance = Callable[[bytes], Found | None]
 
 
 def fits(plan: Plan, chat: bool) -> bool:
-    """Whether a request can be plain: `chat`, one of the endpoints that answer with text."""
+    """Whether a request can be plain: `chat`, one of the endpoints that answer with text.
+
+    Where the first candidate speaks another format, carrying.py knows more.
+    """
     asked, first = plan.asked, plan.candidates[0]
     timeouts = plan.timeouts[first.upstream]
     return (
@@ -58,7 +61,7 @@ def fits(plan: Plan, chat: bool) -> bool:
         and not (asked.stream and plan.retry.hedge_after_s > 0)
         and not asked.notice
         and asked.format in _GLANCES
-        and first.kind.wire is asked.format
+        and (first.kind.wire is asked.format or (not asked.stream and first.kind.wire in _GLANCES))
         and first.kind is not Kind.LOCAL
         and min(timeouts.deadline_s, timeouts.whole_s) >= PATIENCE_S
         and (
@@ -313,7 +316,10 @@ def _chat_counts(prompt: int, output: int, read: int, write: int, reasoning: int
     return prompt - read - write, output, read, write, reasoning
 
 
-def _messages(body: bytes) -> Found | None:
+def plain_message(body: bytes) -> tuple[_Answer, Tokens] | None:
+    """Return a message that is one plain text, or several, and its usage."""
+    if len(body) > BODY_LIMIT_BYTES:
+        return None
     try:
         answer = msgspec.convert(msgspec.json.decode(body), _Answer)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -323,6 +329,14 @@ def _messages(body: bytes) -> Found | None:
     tokens = merge_tokens(None, answer.usage)
     if tokens is None or not tokens.output or tokens.estimated:
         return None
+    return answer, tokens
+
+
+def _messages(body: bytes) -> Found | None:
+    read = plain_message(body)
+    if read is None:
+        return None
+    answer, tokens = read
     cached = (tokens.cache_read, tokens.cache_write)
     return answer.model, (tokens.input, tokens.output, *cached, tokens.reasoning)
 

@@ -61,6 +61,7 @@ def settings_of(folder: Path, retry: RetrySettings | None = None, **more: Any) -
     routes = (
         route("gpt-5", "chat-a", "chat-b/other"),
         route("named", "chat-a/gpt-5-2026", "chat-b"),
+        route("crossed", "messages-a/claude-opus-4-8", "chat-b/gpt-5"),
         route("claude-opus-4-8", "messages-a", "messages-b/claude-sonnet-4-5"),
     )
     return Settings(

@@ -15,6 +15,7 @@ from outlast.clock import Clock
 from outlast.config import RouteSettings
 from outlast.gateway import express, verdicts
 from outlast.gateway.asked import Asked, Plan
+from outlast.gateway.carrying import Carrying, carrying_of
 from outlast.gateway.events import BytesReceived, Event, HeadReceived
 from outlast.gateway.exchange import Exchange
 from outlast.gateway.http import Gateway, Roster, new_ids, notice_of
@@ -96,13 +97,25 @@ class Plain(Call):
 
     def quickly(self, connection: Connection, answer: tuple[bytes, str, bytes]) -> bool:
         lines, theirs, body = answer
-        found = express.glance(self.way.format, body)
+        way = self.way
+        if way.carrying is None:
+            found = express.glance(way.format, body)
+        else:
+            found, lines, body = self._carried(way.carrying, body)
         if found is None:
             return False
         connection.give_back()
         self.listener = self._connection = None
         self._lane.settling.add(self, lines, theirs, body, found)
         return True
+
+    def _carried(
+        self, carrying: Carrying, body: bytes
+    ) -> tuple[express.Found | None, bytes, bytes]:
+        """Return what an answer in another format says, and header lines and body for the client,
+        who gets none of the upstream's headers."""
+        carried = carrying.answer(body, int(self.at))
+        return (None, b"", body) if carried is None else (carried[0], b"", carried[1])
 
     def headed(self, status: int, headers: dict[str, str]) -> None:
         if status == 200:
@@ -121,31 +134,33 @@ class Plain(Call):
         head, *pieces = self.heard
         assert isinstance(head, HeadReceived)
         body = b"".join([one.data for one in pieces if isinstance(one, BytesReceived)])
-        found = self._found(200, body)
-        if found is None:
-            self._the_long_way()[1].ended()
-            return
         pairs = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in head.headers.items()]
-        self._answer(pairs, body, found)
+        if not self._told(200, pairs, body):
+            self._the_long_way()[1].ended()
 
     def answered(self, status: int, pairs: heads.Pairs, body: bytes) -> None:
-        found = self._found(status, body)
-        if found is None:
+        if not self._told(status, pairs, body):
             self._the_long_way()[1].answered(status, pairs, body)
-        else:
-            self._answer(pairs, body, found)
 
-    def _answer(self, pairs: heads.Pairs, body: bytes, found: express.Found) -> None:
+    def _told(self, status: int, pairs: heads.Pairs, body: bytes) -> bool:
+        """Whether this is a plain whole answer, and on its way to the client."""
+        if status != 200:
+            return False
         passed = {line: value for name, value in pairs if (line := passed_line(name))}
         theirs = passed.get(b"request-id: ") or passed.get(b"x-request-id: ", b"")
-        lines = b"".join([b"%b%b\r\n" % pair for pair in passed.items()])
+        way = self.way
+        if way.carrying is None:
+            lines = b"".join([b"%b%b\r\n" % pair for pair in passed.items()])
+            found = express.glance(way.format, body)
+        else:
+            found, lines, body = self._carried(way.carrying, body)
+        if found is None:
+            return False
         self._lane.settling.add(self, lines, theirs.decode("latin-1"), body, found)
+        return True
 
     def failed(self, fault: Fault) -> None:
         self._the_long_way()[1].failed(fault)
-
-    def _found(self, status: int, body: bytes) -> express.Found | None:
-        return express.glance(self.way.format, body) if status == 200 else None
 
     # -- the client ----------------------------------------------------------------------------
 
@@ -212,10 +227,14 @@ class Lane:
         gateway, state, ways = self._gateway, self._gateway.state, request.ways
         if ways is None or plan.candidates != state.listed(route, asked):
             return
-        if len(ways) >= WAYS_MAX:
+        name, generation = _named(asked.model, asked.stream), self._roster.generation
+        known = ways.get(name)
+        if known is not None and known.case is not None and known.settings is state.settings:
+            if known.generation == generation:
+                return  # this one is not plain; the next may be
+        elif len(ways) >= WAYS_MAX:
             ways.clear()
-        name = _named(asked.model, asked.stream)
-        way = ways[name] = Way(state.settings, self._roster.generation, key)
+        way = ways[name] = Way(state.settings, generation, key)
         first, surface = plan.candidates[0], request.surface
         upstream = state.settings.upstreams[first.upstream]
         usual = notice_of(request.headers, b"", key.notice or route.notice)
@@ -228,7 +247,18 @@ class Lane:
         if not express.passes(asked.format, asked.body):
             del ways[name]  # this one is not; the next may be
             return
+        carrying = None
+        if first.kind.wire is not asked.format:
+            carrying = carrying_of(asked, first)
+            if carrying is None:
+                return
+            if carrying.question(asked.body) is None:
+                del ways[name]  # as above
+                return
         prepared = gateway.preparer(surface, asked)(first)
+        if carrying is not None and not carrying.agrees(asked, prepared):
+            return
+        way.carrying = carrying
         way.origin, head = self.relay.head_of(upstream, "POST", prepared.path, prepared.headers)
         way.head = f"{head}content-length: ".encode()
         way.case = express.Case(
@@ -261,6 +291,9 @@ class Lane:
             return False
         if way.generation != self._roster.generation or not state.smooth(way.case.names):
             return False
+        sent = way.sent(seen)
+        if sent is None:
+            return False
         load, now = state.enter(way.key), self.monotonic()
         if load is None:
             return False
@@ -269,7 +302,6 @@ class Lane:
             return False
         gateway.metrics.under_way += 1
         state.budget.deposit(now)
-        sent = express.named(seen, way.renamed) if way.renamed else body
         kind = self._streamed if stream else Plain
         plain = request.running = kind(self, request, way, load, body, sent, now)
         self.relay.dispatch(plain)

@@ -9,6 +9,7 @@ import msgspec
 from outlast.accounts.keys import Key
 from outlast.config import Settings
 from outlast.gateway import express
+from outlast.gateway.carrying import Carrying
 from outlast.gateway.metrics import Plain as Sums
 from outlast.gateway.record import served
 from outlast.gateway.relay import heads
@@ -40,10 +41,19 @@ class Way(msgspec.Struct, eq=False):
     """Of the call, up to its body's length."""
     format: Format = Format.OPENAI_CHAT
     """Of both ends."""
+    carrying: Carrying | None = None
+    """Where the upstream speaks another format."""
     renamed: str = ""
     """What the upstream calls the model, where that is another name than the client's."""
     said: Saying | None = None
     """Of the model that answered last: it is mostly that one."""
+
+    def sent(self, seen: express.Seen) -> bytes | None:
+        """Return the upstream's body; None: it is not plain."""
+        body = seen[-1]
+        if self.carrying is not None:
+            return self.carrying.question(body)
+        return express.named(seen, self.renamed) if self.renamed else body
 
     def saying(self, model: str) -> Saying:
         """Return what is said of answers of this model, as the upstream names it."""

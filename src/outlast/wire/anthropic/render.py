@@ -75,12 +75,17 @@ def render_request(request: Request) -> Rendered:
     return Rendered(body, dropped.names(), {"anthropic-version": VERSION})
 
 
+def default_max_tokens(traits: Traits) -> int:
+    """Return the limit where the caller says none."""
+    if traits.max_output is None:
+        return DEFAULT_MAX_TOKENS_ELSEWHERE
+    return min(DEFAULT_MAX_TOKENS, traits.max_output)
+
+
 def _max_tokens(request: Request, traits: Traits, dropped: Dropped) -> int:
     asked = request.max_tokens
     if asked is None:
-        if traits.max_output is None:
-            return DEFAULT_MAX_TOKENS_ELSEWHERE
-        return min(DEFAULT_MAX_TOKENS, traits.max_output)
+        return default_max_tokens(traits)
     if traits.max_output is not None and asked > traits.max_output:
         dropped.add("max_tokens")
         return traits.max_output

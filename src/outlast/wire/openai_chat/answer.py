@@ -150,11 +150,19 @@ def render_answer(events: Iterable[AnswerEvent], request: Request) -> JSON:
     elif folder.calls:
         message["tool_calls"] = folder.calls
     word = finish_reason(folder.reason or "end_turn", calls=bool(folder.calls), legacy=legacy)
+    about = (folder.id, folder.created, folder.model)
+    return completion_of(*about, message, word, folder.tokens or Tokens())
+
+
+def completion_of(
+    ident: str, created: int, model: str, message: JSON, word: str, tokens: Tokens
+) -> JSON:
+    """Return a whole body. `ident`: the upstream's; `word`: the finish reason."""
     return {
-        "id": folder.id,
+        "id": answer_id(ident),
         "object": "chat.completion",
-        "created": folder.created,
-        "model": folder.model,
+        "created": created,
+        "model": model,
         "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": word}],
-        "usage": usage_of(folder.tokens or Tokens()),
+        "usage": usage_of(tokens),
     }

@@ -1,0 +1,130 @@
+"""Plain chat requests to a Claude model and its plain answers back, in one step each. Pure.
+
+Most translated requests are turns of text and a limit, and most answers are one text. Here they
+are said again in the other format without the canonical form between; what is anything else is
+left to the codecs, which say what a request means. Properties in tests/gateway compare both ways,
+to the last byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import msgspec
+
+from outlast.gateway.asked import Asked, Prepared
+from outlast.gateway.express import Found, plain_message
+from outlast.nouns import Candidate, Format
+from outlast.wire.anthropic.models import traits_of
+from outlast.wire.anthropic.render import default_max_tokens
+from outlast.wire.openai_chat.answer import completion_of
+from outlast.wire.openai_chat.writer import FINISH
+
+TURNS_MAX = 1000
+_Limit = Annotated[int, msgspec.Meta(ge=1, le=1 << 31)] | None
+_OPERATORS = frozenset({"system", "developer"})
+
+
+class _Turn(msgspec.Struct, forbid_unknown_fields=True):
+    role: Literal["user", "assistant", "system", "developer"]
+    content: str
+
+
+class _Chat(msgspec.Struct, forbid_unknown_fields=True):
+    model: str
+    messages: list[_Turn]
+    max_tokens: _Limit = None
+    max_completion_tokens: _Limit = None
+    stream: bool | None = None
+
+
+class _Text(msgspec.Struct, tag_field="type", tag="text"):
+    text: str
+
+
+class _Said(msgspec.Struct):
+    role: str
+    content: tuple[_Text]
+
+
+class _Message(msgspec.Struct, omit_defaults=True):
+    """The order in which anthropic/render.py writes them."""
+
+    model: str
+    max_tokens: int
+    system: list[_Text] = []
+    messages: list[_Said] = []
+
+
+_DECODER = msgspec.json.Decoder(_Chat)
+_ENCODER = msgspec.json.Encoder()
+
+
+class Carrying:
+    """Between a chat client and one Claude model, called by this name."""
+
+    def __init__(self, model: str) -> None:
+        traits = traits_of(model)
+        self._model = model
+        self._usual_tokens = default_max_tokens(traits)
+        self._most_tokens = traits.max_output
+
+    def question(self, body: bytes) -> bytes | None:
+        """Return the upstream's body; None where the codecs must say it."""
+        try:
+            chat = _DECODER.decode(body)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            return None
+        turns, leading = chat.messages, 0
+        while leading < len(turns) and turns[leading].role in _OPERATORS:
+            leading += 1
+        if chat.stream or len(turns) > TURNS_MAX or not _alternate(turns[leading:]):
+            return None
+        newer, older = chat.max_completion_tokens, chat.max_tokens
+        limit = older if newer is None else newer
+        if limit is None:
+            limit = self._usual_tokens
+        elif self._most_tokens is not None and limit > self._most_tokens:
+            return None
+        for turn in turns:
+            if not turn.content.strip():
+                return None
+        system = [_Text(turn.content) for turn in turns[:leading]]
+        said = [_Said(turn.role, (_Text(turn.content),)) for turn in turns[leading:]]
+        return _ENCODER.encode(_Message(self._model, limit, system, said))
+
+    def agrees(self, asked: Asked, prepared: Prepared) -> bool:
+        """Whether the codecs, who made this call of it, say a request in the same words."""
+        same = self.question(asked.body) == prepared.body
+        return same and not prepared.dropped and not prepared.stops
+
+    def answer(self, body: bytes, created: int) -> tuple[Found, bytes] | None:
+        """Return what an answer says, and the client's body. `created`: seconds since the epoch."""
+        read = plain_message(body)
+        if read is None or not read[0].model:
+            return None
+        message, tokens = read
+        text = "".join([one.text for one in message.content])
+        said = {"role": "assistant", "content": text, "refusal": None}
+        word = FINISH[message.stop_reason]
+        whole = completion_of(message.id, created, message.model, said, word, tokens)
+        cached = (tokens.cache_read, tokens.cache_write)
+        counts = (tokens.input, tokens.output, *cached, tokens.reasoning)
+        return (message.model, counts), _ENCODER.encode(whole)
+
+
+def carrying_of(asked: Asked, candidate: Candidate) -> Carrying | None:
+    """Return what carries requests like this one to this candidate; None: only the codecs can."""
+    if asked.format is not Format.OPENAI_CHAT or candidate.kind.wire is not Format.ANTHROPIC:
+        return None
+    return None if asked.stream else Carrying(candidate.model)
+
+
+def _alternate(turns: Sequence[_Turn]) -> bool:
+    """Whether user and assistant take turns, from the user to the user."""
+    if len(turns) % 2 == 0:
+        return False
+    return all(
+        turn.role == ("assistant" if place % 2 else "user") for place, turn in enumerate(turns)
+    )

@@ -1,0 +1,142 @@
+"""What is carried over in one step says what the codecs say, to the last byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outlast.gateway.carrying import Carrying
+from outlast.gateway.speaker import dated
+from outlast.nouns import Format, Tokens
+from outlast.wire import CODECS
+from outlast.wire.canon import BadRequest, Request
+from outlast.wire.stream import MalformedFrame, Start, Stop
+from tests.gateway.test_express import MESSAGE, bodies
+
+MODELS = ["claude-opus-4-8", "claude-sonnet-4-5", "claude-3-haiku-20240307", "bench-messages"]
+CREATED = 1_700_000_000
+
+texts = st.one_of(
+    st.sampled_from(["Hi", " x ", "", " \n", "é 🦀", "[Outlast"]), st.text(max_size=9)
+)
+roles = st.sampled_from(["user", "assistant", "user", "system", "developer", "tool"])
+turns: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {"role": roles, "content": st.one_of(texts, texts, texts, st.none(), st.just([]))},
+    optional={"name": st.sampled_from(["", "n", None])},
+)
+talk = st.integers(0, 3).flatmap(
+    lambda pairs: st.tuples(*[texts] * (2 * pairs + 1)).map(
+        lambda said: [
+            {"role": "assistant" if place % 2 else "user", "content": text}
+            for place, text in enumerate(said)
+        ]
+    )
+)
+system = st.lists(st.fixed_dictionaries({"role": st.just("system"), "content": texts}), max_size=2)
+asked: st.SearchStrategy[Any] = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(["crossed", "x"]),
+        "messages": st.one_of(
+            st.tuples(system, talk).map(lambda both: both[0] + both[1]),
+            st.lists(turns, max_size=4),
+        ),
+    },
+    optional={
+        "max_tokens": st.sampled_from([1, 200, 4096, 10**6, 0, -1, None, 5.0, "9", 10**20]),
+        "max_completion_tokens": st.sampled_from([7, None]),
+        "stream": st.sampled_from([False, None, True]),
+        "temperature": st.sampled_from([0.5, None]),
+        "user": st.just("u"),
+    },
+)
+
+
+def of_codecs(body: bytes, model: str) -> bytes | None:
+    """The upstream's body as the codecs make it; None where they refuse."""
+    try:
+        request = CODECS[Format.OPENAI_CHAT].parse_request(msgspec.json.decode(body))
+    except BadRequest:
+        return None
+    request = msgspec.structs.replace(request, model=model)
+    rendered = CODECS[Format.ANTHROPIC].render_request(request)
+    return None if rendered.dropped else msgspec.json.encode(rendered.body)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(asked, st.sampled_from(MODELS))
+def test_a_question_is_said_in_the_same_words(said: Any, model: str) -> None:
+    try:
+        body = msgspec.json.encode(said)
+    except UnicodeEncodeError:
+        return
+    carried = Carrying(model).question(body)
+    assert carried is None or carried == of_codecs(body, model)
+
+
+QUESTIONS: list[tuple[str, dict[str, Any], bool]] = [
+    ("one turn", {"messages": [{"role": "user", "content": "Hi"}]}, True),
+    ("a limit", {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 5}, True),
+    (
+        "a system prompt and three turns",
+        {
+            "messages": [
+                {"role": "system", "content": "Be short."},
+                {"role": "user", "content": "Hi"},
+                {"role": "assistant", "content": "Yes?"},
+                {"role": "user", "content": "Go on."},
+            ],
+            "stream": False,
+        },
+        True,
+    ),
+    ("a stream", {"messages": [{"role": "user", "content": "Hi"}], "stream": True}, False),
+    ("tools", {"messages": [{"role": "user", "content": "Hi"}], "tools": []}, False),
+    ("nothing", {"messages": []}, False),
+    ("blank text", {"messages": [{"role": "user", "content": " "}]}, False),
+    ("two of one role", {"messages": [{"role": "user", "content": "Hi"}] * 2}, False),
+    ("parts", {"messages": [{"role": "user", "content": [{"type": "text"}]}]}, False),
+]
+
+
+@pytest.mark.parametrize(("sentence", "said", "plain"), QUESTIONS, ids=[q[0] for q in QUESTIONS])
+def test_plain_questions_are_carried(sentence: str, said: dict[str, Any], plain: bool) -> None:
+    body = msgspec.json.encode({"model": "crossed", **said})
+    carried = Carrying("claude-opus-4-8").question(body)
+    assert (carried is not None) is plain, sentence
+    if plain:
+        assert carried == of_codecs(body, "claude-opus-4-8")
+
+
+def answered(body: bytes) -> tuple[str, Tokens | None, bytes]:
+    """Model, usage and the client's body as the codecs have them. Raises MalformedFrame."""
+    events = CODECS[Format.ANTHROPIC].parse_answer(msgspec.json.decode(body))
+    events = [dated(event, CREATED) for event in events]
+    asked_for = Request(model="crossed", messages=(), origin=Format.OPENAI_CHAT)
+    whole = CODECS[Format.OPENAI_CHAT].render_answer(events, asked_for)
+    start = next(event for event in events if isinstance(event, Start))
+    stop = next(event for event in events if isinstance(event, Stop))
+    return start.model, stop.tokens, msgspec.json.encode(whole)
+
+
+@settings(max_examples=1500, deadline=None)
+@given(bodies(Format.ANTHROPIC))
+def test_an_answer_is_said_in_the_same_words(body: bytes) -> None:
+    carried = Carrying("claude-opus-4-8").answer(body, CREATED)
+    if carried is None:
+        return
+    (model, counts), said = carried
+    try:
+        assert (model, Tokens(*counts), said) == answered(body)
+    except MalformedFrame as error:
+        raise AssertionError("carried what is no answer") from error
+
+
+def test_a_plain_answer_is_carried() -> None:
+    body = msgspec.json.encode(MESSAGE)
+    carried = Carrying("claude-opus-4-8").answer(body, CREATED)
+    assert carried is not None
+    assert carried[1] == answered(body)[2]
