@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from outlast.gateway import express
+from outlast.gateway import carrying, express
 from outlast.gateway.relay import call, heads, inbound
 from outlast.native import module
 from outlast.store import segment
@@ -18,6 +18,9 @@ USES: list[tuple[ModuleType, str]] = [
     (splice, "_skim"),
     (express, "_skim"),
     (express, "_completion"),
+    (express, "_message"),
+    (carrying, "_question"),
+    (carrying, "_carried"),
     (express, "_receipt"),
     (segment, "_frames"),
     (heads, "_reply"),

@@ -6,6 +6,7 @@ import json
 import random
 from typing import Any
 
+from outlast.wire.canon import JSON
 from tests.gateway.test_express import CHAT, MESSAGE
 
 TEXTS = [
@@ -139,6 +140,49 @@ def completion(rng: random.Random) -> bytes:
     return json.dumps(said, ensure_ascii=rng.random() < 0.5).encode()
 
 
+def message(rng: random.Random) -> bytes:
+    """A message's body, good as a rule."""
+    said: Any = json.loads(json.dumps(MESSAGE))
+    usage = said["usage"]
+    said["content"][0]["text"] = rng.choice(TEXTS)
+    if rng.random() < 0.2:
+        said["content"] *= 2
+    if rng.random() < 0.4:
+        usage["cache_read_input_tokens"] = rng.choice([None, 0, 5])
+        usage["cache_creation_input_tokens"] = rng.choice([None, 0, 7])
+        usage["output_tokens_details"] = rng.choice([None, {}, {"thinking_tokens": 3}])
+    if rng.random() < 0.2:
+        said["id"] = rng.choice(["", "chatcmpl-1", "chatcmpl", "é"])
+    place = rng.choice([said, usage, said["content"][0]])
+    for _ in range(rng.choice([0, 0, 1, 2])):
+        place[rng.choice([*place, "citations", "error", "x"])] = rng.choice(VALUES + TEXTS)
+    return json.dumps(said, ensure_ascii=rng.random() < 0.3).encode()
+
+
+def question(rng: random.Random) -> bytes:
+    """A chat request of turns of text, good as a rule."""
+    roles = ["user", "assistant"] * 3
+    many, operator = rng.choice([1, 3, 5]), rng.choice(["system", "developer"])
+    turns: list[JSON] = [{"role": one, "content": rng.choice(TEXTS)} for one in roles[:many]]
+    operators: list[JSON] = [{"role": operator, "content": rng.choice(TEXTS)}]
+    said: dict[str, Any] = {"model": "m", "messages": operators * rng.randrange(3) + turns}
+    if rng.random() < 0.5:
+        said["max_tokens"] = rng.choice([1, 200, None, 4096, 10**6, 0, 5.0, 2**31, 2**31 + 1])
+    if rng.random() < 0.2:
+        said["max_completion_tokens"] = rng.choice([7, None, 10**7])
+    if rng.random() < 0.3:
+        said["stream"] = rng.choice([False, None, True])
+    if rng.random() < 0.2:
+        rng.choice([said, *turns])[rng.choice(["name", "tools", "role", "user"])] = rng.choice(
+            VALUES
+        )
+    if rng.random() < 0.2:
+        rng.choice(turns)["content"] = rng.choice(["", " ", " \n", "\u00a0", "\u2028", None])
+    items = list(said.items())
+    rng.shuffle(items)
+    return json.dumps(dict(items), ensure_ascii=rng.random() < 0.3).encode()
+
+
 def answer(rng: random.Random) -> bytes:
     """An upstream's answer, good as a rule."""
     content = completion(rng) if rng.random() < 0.5 else b"x" * rng.randrange(3)
@@ -180,4 +224,10 @@ def bent(rng: random.Random, data: bytes) -> bytes:
     return data
 
 
-MAKERS = {"body": body, "answer": answer, "completion": completion}
+MAKERS = {
+    "body": body,
+    "answer": answer,
+    "completion": completion,
+    "message": message,
+    "question": question,
+}

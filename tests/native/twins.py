@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import cast
 
 from outlast.gateway import express
+from outlast.gateway.carrying import Carrying
 from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import Call, Connection, Origin, Pool, passed_line
 from outlast.native import compiled
@@ -129,4 +130,40 @@ def completion_alike(body: bytes) -> bool:
     return found is not None
 
 
-ALIKE = {"body": body_alike, "answer": answer_alike, "completion": completion_alike}
+def message_alike(body: bytes) -> bool:
+    """A message: `message` and `carried` against express's and carrying's reading."""
+    message, carried = compiled("message"), compiled("carried")
+    assert message is not None
+    assert carried is not None
+    found, over = message(body), carried(body, 1_700_000_000)
+    with python_alone():
+        if found is not None:
+            assert express.glance(Format.ANTHROPIC, body) == found
+        if over is not None:
+            assert Carrying("claude-opus-4-8").answer(body, 1_700_000_000) == over
+    return over is not None
+
+
+def question_alike(body: bytes) -> bool:
+    """A chat request: `question` against carrying's."""
+    question = compiled("question")
+    assert question is not None
+    certain = False
+    for model in ("claude-opus-4-8", "claude-3-haiku-20240307", "bench/é"):
+        carrying = Carrying(model)
+        limits = (carrying._usual_tokens, carrying._most_tokens or 0)
+        made = question(body, carrying._said, *limits)
+        if made is not None:
+            certain = True
+            with python_alone():
+                assert carrying.question(body) == made
+    return certain
+
+
+ALIKE = {
+    "body": body_alike,
+    "answer": answer_alike,
+    "completion": completion_alike,
+    "message": message_alike,
+    "question": question_alike,
+}

@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from outlast.gateway.asked import Asked, Prepared
-from outlast.gateway.express import Found, plain_message
+from outlast.gateway.express import BODY_LIMIT_BYTES, Found, plain_message
+from outlast.native import compiled
 from outlast.nouns import Candidate, Format
 from outlast.wire.anthropic.models import traits_of
 from outlast.wire.anthropic.render import default_max_tokens
@@ -57,6 +58,8 @@ class _Message(msgspec.Struct, omit_defaults=True):
     messages: list[_Said] = []
 
 
+_question = compiled("question")
+_carried = compiled("carried")
 _DECODER = msgspec.json.Decoder(_Chat)
 _ENCODER = msgspec.json.Encoder()
 
@@ -69,9 +72,15 @@ class Carrying:
         self._model = model
         self._usual_tokens = default_max_tokens(traits)
         self._most_tokens = traits.max_output
+        self._said = _ENCODER.encode(model)
 
     def question(self, body: bytes) -> bytes | None:
         """Return the upstream's body; None where the codecs must say it."""
+        if _question is not None:
+            limits = (self._usual_tokens, self._most_tokens or 0)
+            made: bytes | None = _question(body, self._said, *limits)
+            if made is not None:
+                return made
         try:
             chat = _DECODER.decode(body)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -101,6 +110,10 @@ class Carrying:
 
     def answer(self, body: bytes, created: int) -> tuple[Found, bytes] | None:
         """Return what an answer says, and the client's body. `created`: seconds since the epoch."""
+        if _carried is not None and len(body) <= BODY_LIMIT_BYTES:
+            made: tuple[Found, bytes] | None = _carried(body, created)
+            if made is not None:
+                return made
         read = plain_message(body)
         if read is None or not read[0].model:
             return None

@@ -101,8 +101,9 @@ def glance(form: Format, body: bytes) -> Found | None:
     or may be."""
     if len(body) > BODY_LIMIT_BYTES:
         return None
-    if form is Format.OPENAI_CHAT and _completion is not None:
-        said: Found | None = _completion(body)
+    read = _completion if form is Format.OPENAI_CHAT else _message
+    if read is not None:
+        said: Found | None = read(body)
         if said is not None:
             return said
     return _GLANCES[form](body)
@@ -122,6 +123,7 @@ class Case(msgspec.Struct, frozen=True):
 
 _skim = compiled("skim")
 _completion = compiled("completion")
+_message = compiled("message")
 _receipt = compiled("receipt")
 _json = msgspec.json.Encoder().encode
 _encode = msgspec.msgpack.Encoder().encode

@@ -12,6 +12,9 @@
 PyObject *native_ask(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_skim(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_answer(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_question(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_message(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_carried(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_reply(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_receipt(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_frames(PyObject *module, PyObject *const *args, Py_ssize_t count);
