@@ -96,16 +96,20 @@ def named(seen: Seen, model: str) -> bytes:
     return splice(body, Head(old, stream, ()), model)
 
 
+def reading(form: Format) -> Callable[[bytes], Found | None] | None:
+    """Return what says of most answers what `glance` says, where C is; None of the others."""
+    return _completion if form is Format.OPENAI_CHAT else _message
+
+
 def glance(form: Format, body: bytes) -> Found | None:
     """Return model and usage of an answer that is one plain text; None where it is anything else,
     or may be."""
     if len(body) > BODY_LIMIT_BYTES:
         return None
-    read = _completion if form is Format.OPENAI_CHAT else _message
-    if read is not None:
-        said: Found | None = read(body)
-        if said is not None:
-            return said
+    read = reading(form)
+    said = read(body) if read is not None else None
+    if said is not None:
+        return said
     return _GLANCES[form](body)
 
 

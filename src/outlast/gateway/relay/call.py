@@ -203,27 +203,28 @@ class Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def carries(self, call: Call, now: float, idle_s: float) -> bool:
-        """Whether it takes this call. It was kept alive: if for longer than this, or if it is
-        closed, it ends instead."""
+        """Whether it takes this call, and sends it. It was kept alive: if for longer than this, or
+        if it is closed, it ends instead. `now`: the loop's time."""
         transport = self._transport
         if transport is None or transport.is_closing() or self.idle_since <= now - idle_s:
             self.abort()
             return False
-        self.send(call, now, reused=True)
+        if self._heard:
+            self._begin()
+        self._call, self._reused, self._sent_at = call, True, now
+        call.carried_by(self)
+        body = call.body
+        if len(body) <= _TOGETHER_BYTES:
+            transport.write(call.head + body)
+        else:
+            transport.writelines((call.head, body))
         return True
 
     def send(self, call: Call, now: float, *, reused: bool) -> None:
-        """Send a call. `now`: the loop's time."""
-        transport = self._transport
-        assert transport is not None
-        if self._heard:
-            self._begin()
-        self._call, self._reused, self._sent_at = call, reused, now
-        call.carried_by(self)
-        if len(call.body) <= _TOGETHER_BYTES:
-            transport.write(call.head + call.body)
-        else:
-            transport.writelines((call.head, call.body))
+        """Send a call on a connection that is usable."""
+        self.idle_since = now
+        self.carries(call, now, 1.0)
+        self._reused = reused
 
     def give_back(self) -> None:
         """Its call is over, and it is free for another."""

@@ -98,10 +98,14 @@ class Plain(Call):
     def quickly(self, connection: Connection, answer: tuple[bytes, str, bytes]) -> bool:
         lines, theirs, body = answer
         way = self.way
-        if way.carrying is None:
-            found = express.glance(way.format, body)
-        else:
+        if len(body) > express.BODY_LIMIT_BYTES:
+            return False
+        if way.carrying is not None:
             found, lines, body = self._carried(way.carrying, body)
+        else:
+            found = way.read(body) if way.read is not None else None
+            if found is None:
+                found = express.glance(way.format, body)
         if found is None:
             return False
         connection.give_back()
@@ -268,7 +272,7 @@ class Lane:
             names=tuple(candidate.name for candidate in plan.candidates),
         )
         way.sums = gateway.metrics.plain(asked.path, first, way.case.how)
-        way.format = asked.format
+        way.format, way.read = asked.format, express.reading(asked.format)
         way.renamed = first.model if first.model != asked.model else ""
 
     def take(self, request: Request, body: bytes, seen: express.Seen | None = None) -> bool:
@@ -291,9 +295,12 @@ class Lane:
             return False
         if way.generation != self._roster.generation or not state.smooth(way.case.names):
             return False
-        sent = way.sent(seen)
-        if sent is None:
-            return False
+        sent = body
+        if way.carrying is not None or way.renamed:
+            said = way.sent(seen)
+            if said is None:
+                return False
+            sent = said
         load, now = state.enter(way.key), self.monotonic()
         if load is None:
             return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -41,6 +42,8 @@ class Way(msgspec.Struct, eq=False):
     """Of the call, up to its body's length."""
     format: Format = Format.OPENAI_CHAT
     """Of both ends."""
+    read: Callable[[bytes], express.Found | None] | None = None
+    """What reads most answers, where C is."""
     carrying: Carrying | None = None
     """Where the upstream speaks another format."""
     renamed: str = ""
