@@ -16,6 +16,7 @@ from outlast.gateway.holding import HoldPolicy, Unit, only_signs_of_life
 from outlast.gateway.leg import estimated
 from outlast.gateway.skimming import Template
 from outlast.nouns import Tokens
+from outlast.wire.codec import Codec
 from outlast.wire.sse import parse_event
 from outlast.wire.stream import (
     AnswerEvent,
@@ -23,7 +24,6 @@ from outlast.wire.stream import (
     BlockStop,
     End,
     MalformedFrame,
-    Reader,
     Start,
     Stop,
     TextDelta,
@@ -45,6 +45,7 @@ class Live:
     """
 
     __slots__ = (
+        "_codec",
         "_opening",
         "_read",
         "_reader",
@@ -59,8 +60,9 @@ class Live:
         "tokens",
     )
 
-    def __init__(self, reader: Reader, head: HeadReceived) -> None:
-        self._reader = reader
+    def __init__(self, codec: Codec, head: HeadReceived) -> None:
+        self._codec = codec
+        self._reader = codec.reader()
         self._opening = b""
         """What came before the first piece of text and is not shown yet."""
         self._read = 0
@@ -188,4 +190,8 @@ class Live:
         raw.decode()  # raises ValueError: other bytes than text are a failure
         if raw[:1] == b"\n":
             raise Odd
-        return self._reader.feed(parse_event(raw))
+        event = parse_event(raw)
+        legible = self._codec.legible
+        if legible is not None and legible(event) is not event.raw:
+            raise Odd  # clients would not read it as it came
+        return self._reader.feed(event)

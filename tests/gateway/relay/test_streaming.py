@@ -98,6 +98,17 @@ async def test_both_say_do_and_write_down_the_same(
         both.do("leave")
 
 
+async def test_frames_that_have_no_names_are_named_for_the_client(tmp_path: Path) -> None:
+    """The official SDKs pass over frames without their names."""
+    both = begun(tmp_path, Format.ANTHROPIC)
+    frames = [
+        b"\n".join(line for line in frame.split(b"\n") if not line.startswith(b"event: "))
+        for frame in plain(Format.ANTHROPIC, "So. ", "It", " is. ")
+    ]
+    both.do("answer", both.asked()[0], answer(ANSWER_HEADS[0], frames))
+    assert b"event: content_block_delta\ndata: " in both.sides[0].socket.sent
+
+
 def begun(folder: Path, form: Format = Format.OPENAI_CHAT, chosen: Settings | None = None) -> Both:
     """A stream was asked for, by a head that is known."""
     both = Both(chosen or settings_of(folder))

@@ -48,7 +48,7 @@ class Streamed(Plain):
             return False
         head = HeadReceived(0, status, headers, self._lane.clock.monotonic())
         surface = self.request.surface
-        self._live = Live(surface.codecs[surface.format].reader(), head)
+        self._live = Live(surface.codecs[surface.format], head)
         return True
 
     def received(self, data: bytes) -> None:
