@@ -171,12 +171,13 @@ async def test_what_a_head_means_is_known_to_all_connections(tmp_path: Path) -> 
     both.do("come_again")
     both.do("connect")
     both.do("ask", request(Format.OPENAI_CHAT, "gpt-5", b"", LENGTH[0], WISH))
-    assert not express(both)
+    assert express(both)
     for name in both.asked():
         both.do("answer", name, answer(ANSWER_HEADS[0], plain(Format.OPENAI_CHAT, "So. ")))
+    both.do("come_again")
     both.do("connect")
-    both.do("ask", request(Format.OPENAI_CHAT, "gpt-5", b"", LENGTH[0], WISH))
-    assert express(both)
+    both.do("ask", request(Format.OPENAI_CHAT, "gpt-5", b"x: y\r\n", LENGTH[0], WISH))
+    assert not express(both)
 
 
 async def test_a_stranger_teaches_other_connections_nothing(tmp_path: Path) -> None:

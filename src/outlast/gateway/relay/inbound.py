@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 from outlast.gateway.joining import Joined
 from outlast.gateway.pump import CLIENT_WRITE_S
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.known import Heads, Known, what_is_known
+from outlast.gateway.relay.known import Heads, Known, known_elsewhere, what_is_known
 from outlast.gateway.relay.request import Door, Request
 from outlast.gateway.server import HEAD_READ_S, HEADERS_MAX
 from outlast.gateway.surfaces import SURFACES
@@ -130,6 +130,8 @@ class Connection(HttpToolsProtocol):
         cycle: Any = self.cycle
         fresh = self._between and (cycle is None or cycle.response_complete)
         known = self._known
+        if cycle is None and known is None and fresh:
+            known = self._known = known_elsewhere(data, self, self.known_heads)
         if fresh and known is not None:
             if _ask is not None:
                 seen = _ask(data, known.before, known.after, known.anthropic)
@@ -177,7 +179,7 @@ class Connection(HttpToolsProtocol):
             self._whole(request, (data[start:],))
             return True
         self.cycle, self._missing = cast("RequestResponseCycle", request), missing
-        self._idle_due = 0.0
+        self._idle_due = self._head_due = 0.0
         request.again(size)
         request.begin()
         if start < len(data):
@@ -188,7 +190,7 @@ class Connection(HttpToolsProtocol):
         """A request is whole whose head is known. `seen`: as express.Seen, or its body alone."""
         body = seen[-1]
         self.cycle = request
-        self._idle_due = 0.0
+        self._idle_due = self._head_due = 0.0
         request.again(len(body))
         if self.door.at_once(request, body, seen if len(seen) > 1 else None):
             request.more_body = False
