@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -30,12 +31,20 @@ from outlast.gateway.exchange import Exchange
 from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.holding import HoldPolicy
 from outlast.gateway.leg import Broken, Leg
-from outlast.gateway.skimming import Template
+from outlast.gateway.skimming import Template, texts_of
 from outlast.nouns import Format, Kind
 from outlast.outcome import Fault
 from outlast.wire import CODECS
 from tests.gateway.exchanges import SSE, candidate, exchange, frame
 from tests.gateway.test_express import told
+from tests.native.alone import told as spoken_by
+
+
+@pytest.fixture(params=["c", "python"], autouse=True, scope="module")
+def spoken(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Everything here is told to Python with its parts in C, and to Python alone."""
+    yield from spoken_by(request.param)
+
 
 KINDS = {Format.OPENAI_CHAT: Kind.OPENAI_CHAT, Format.ANTHROPIC: Kind.ANTHROPIC}
 
@@ -247,11 +256,11 @@ def test_a_hundred_pieces_in_one_read_are_one_run() -> None:
     template = Template.of(pieces[0], " t0")
     assert template is not None
     rest = b'data: {"id":"c","choices":['
-    run = template.run(b"".join(pieces) + rest)
+    run = template.run(b"".join(pieces) + rest, waiting=False, words=True)
     assert run is not None
-    assert run.texts == [f" t{number}" for number in range(100)]
+    assert texts_of([run.said]) == [f" t{number}" for number in range(100)]
     assert run.end == len(b"".join(pieces))
-    assert run.size_of_last(2) == len(b"".join(pieces[-2:]))
+    assert run.told == run.end - len(pieces[-1])
 
 
 @pytest.mark.parametrize(
@@ -289,10 +298,10 @@ def test_what_is_no_piece_of_text_is_read_in_full(why: str, inside: bytes) -> No
     assert template is not None
     good, odd = (chat_piece(text, "plain", True) for text in ("x", "HOLE"))
     bad = odd.replace(b"HOLE", inside)
-    assert template.run(bad) is None, why
-    assert template.run(good + bad) is None, why
+    assert template.run(bad, waiting=False, words=True) is None, why
+    assert template.run(good + bad, waiting=False, words=True) is None, why
     assert msgspec.json.decode(b'"fine"') == "fine"
-    assert template.run(good + good) is not None
+    assert template.run(good + good, waiting=False, words=True) is not None
 
 
 def test_chunks_cut_one_by_one_are_not_read_again_and_again() -> None:

@@ -8,11 +8,11 @@ from types import ModuleType
 
 import pytest
 
-from outlast.gateway import carrying, express
+from outlast.gateway import carrying, express, flow, gaps, live, skimming
 from outlast.gateway.relay import call, heads, inbound
 from outlast.native import module
 from outlast.store import segment
-from outlast.wire import splice
+from outlast.wire import estimate, splice
 
 USES: list[tuple[ModuleType, str]] = [
     (splice, "_skim"),
@@ -24,7 +24,11 @@ USES: list[tuple[ModuleType, str]] = [
     (express, "_receipt"),
     (segment, "_frames"),
     (heads, "_reply"),
-    (call, "_answer"),
+    (call, "_chunks"),
+    (skimming, "_pieces"),
+    (flow, "_passed"),
+    (gaps, "_learn"),
+    (estimate, "_weigh"),
     (inbound, "_ask"),
 ]
 """Where what was compiled is used."""
@@ -37,6 +41,8 @@ def python_alone() -> Iterator[None]:
         for place, name in USES:
             assert hasattr(place, name)
             patch.setattr(place, name, None)
+        patch.setattr(live, "_ENDS", {})
+        patch.setattr(call, "_READS", [None, None, None])
         yield
 
 

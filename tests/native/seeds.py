@@ -8,6 +8,7 @@ from typing import Any
 
 from outlast.wire.canon import JSON
 from tests.gateway.test_express import CHAT, MESSAGE
+from tests.native.streams import chunked, stream
 
 TEXTS = [
     "Hi",
@@ -230,4 +231,6 @@ MAKERS = {
     "completion": completion,
     "message": message,
     "question": question,
+    "stream": stream,
+    "chunked": chunked,
 }

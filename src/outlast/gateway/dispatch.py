@@ -14,7 +14,7 @@ import structlog
 from outlast.clock import Clock
 from outlast.gateway.asked import Prepared
 from outlast.gateway.limits import InFlight
-from outlast.gateway.relay.call import LINGER_S, Listener
+from outlast.gateway.relay.call import LINGER_S, Listener, Tap
 from outlast.gateway.relay.heads import Pairs
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.run import Holding
@@ -113,6 +113,7 @@ class _Over:
     def resume(self) -> None: ...
     def abandon(self) -> None: ...
     def release(self) -> None: ...
+    def show(self, tap: Tap | None) -> None: ...
 
 
 class _CountedCall:
@@ -163,6 +164,9 @@ class _CountedCall:
         self._leave()
         self._call.release()
 
+    def show(self, tap: Tap | None) -> None:
+        self._call.show(tap)
+
 
 class Awaited:
     """A call through a transport that is waited for, told to a listener."""
@@ -187,6 +191,9 @@ class Awaited:
         self._room.set()
         if not self._task.done():
             asyncio.get_running_loop().call_later(LINGER_S, self._task.cancel)
+
+    def show(self, tap: Tap | None) -> None:
+        """Nothing: what comes here is no chunk."""
 
     async def _run(self, prepared: Prepared) -> None:
         try:

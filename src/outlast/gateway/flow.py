@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
-from outlast.gateway.skimming import FRAME_LIMIT_BYTES, Run, Template, joined
+from outlast.gateway.skimming import FRAME_LIMIT_BYTES, Run, Template, joined, texts_of
+from outlast.native import compiled
 
 FLUSH_S = 0.08
 """How long half a word waits for its other half."""
@@ -31,20 +33,22 @@ TEXT_BYTES = 256
 
 _ONE = msgspec.json.Decoder(str)
 _END = b"\n\n"
+_NOTHING: list[int] = []
 _INSIDE = frozenset(char for char in map(chr, range(128)) if joined(char))
+_passed = compiled("passed")
 
 
 class Flow:
     """Owned by the exchange; `feed` and `flush` are its shell's to call. Times: monotonic seconds.
 
-    While it lasts nobody else knows what it has taken: `said`, of which `waiting` is not out yet.
+    While it lasts nobody else knows what it has taken: `said`, of which `held` is not out yet.
     """
 
     __slots__ = (
         "_after",
         "_before",
         "_end",
-        "_frames",
+        "_lent",
         "_limit_bytes",
         "_most_bytes",
         "_render",
@@ -61,7 +65,7 @@ class Flow:
         "mid_word",
         "number",
         "rest",
-        "said",
+        "runs",
         "spoke_at",
         "times",
         "waiting",
@@ -87,19 +91,21 @@ class Flow:
         self._before, self._after = template.before, template.after
         self._start, self._end = len(self._before) - 1, 1 - len(self._after)
         self._most_bytes = len(self._before) + len(self._after) + TEXT_BYTES
-        self._frames = [frame for frame, _ in held]
+        self._lent = [len(frame) for frame, _ in held]
+        """How long the frames are that waited when it began, as long as they do."""
         self._words = words
         self._limit_bytes = limit_bytes
         self._render = render
+        self.runs: list[bytes] = []
+        """What came since it began, as it stands in the frames: it is read when somebody asks."""
         self.index = index
         self.rest = rest
         self.before = [text for _, text in held]
         """What waited when it began."""
-        self.waiting = list(self.before)
-        self.said: list[str] = []
-        """Pieces that came since it began."""
+        self.waiting = b"".join([frame for frame, _ in held])
+        """Frames of the word that may go on."""
         self.times = array("d")
-        """When they came, once for each read."""
+        """When pieces came since it began, once for each read."""
         self.mid_word = False
         self.number = 0
         self.life_at = self.content_at = self.half_at = self.spoke_at = 0.0
@@ -125,28 +131,80 @@ class Flow:
         last, waiting = text[-1], self.waiting
         if self._words and (last in _INSIDE or (last > "\x7f" and joined(last))):
             if waiting and joined(text[0]):
-                if sum(map(len, self._frames)) + len(data) > self._limit_bytes:
+                if len(waiting) + len(data) > self._limit_bytes:
                     return None
                 out = b""
-                self._frames.append(data)
-                waiting.append(text)
+                self.waiting += data
             else:
-                out = self._out(b"", []) if waiting else b""
-                self._frames, self.waiting = [data], [text]
+                out = self._out(b"", ()) if waiting else b""
+                self._lent = _NOTHING
+                self.waiting = data
                 self.half_at = now
         elif waiting or self._render is not None:
-            out = self._out(data, [text])
-            self._frames, self.waiting = [], []
+            out = self._out(data, (text,))
+            self._lent = _NOTHING
+            self.waiting = b""
         else:
             out = data
         self.rest = b""
-        self.said.append(text)
+        self.runs.append(data[self._start + 1 : self._end - 1])
         self.times.append(now)
         self.life_at = now
         if out:
             self.mid_word = False
             self.spoke_at = now
         return out
+
+    @property
+    def passes_chunks(self) -> bool:
+        """Whether frames reach the client as they are, and can be read where chunks are."""
+        return _passed is not None and self._render is None
+
+    def tap(
+        self, write: Callable[[bytes], None], half: Callable[[], None], clock: Callable[[], float]
+    ) -> Callable[[bytes], bool]:
+        """Return what does as `feed`, where it `passes_chunks`, for whole chunks and a client who
+        gets chunks too; it returns False where they bring anything else than whole frames of this
+        text, or may. `half`: a word waits, and nobody will call `flush`.
+
+        One function, with all it needs in one place: most reads of live streams pass it alone, and
+        of a thousand streams nothing is in the processor's caches when their turn comes.
+        """
+        assert _passed is not None
+
+        def take(
+            data: bytes,
+            flow: Flow = self,
+            passed: Callable[..., Any] = _passed,
+            before: bytes = self._before,
+            after: bytes = self._after,
+            words: bool = self._words,
+            clock: Callable[[], float] = clock,
+            write: Callable[[bytes], None] = write,
+        ) -> bool:
+            waited = flow.waiting
+            found = passed(data, before, after, waited, words)
+            if found is None or flow.rest:
+                return False
+            said, out, waiting = found
+            now = flow.life_at = clock()
+            flow.runs.append(said)
+            flow.times.append(now)
+            if waiting or waited:
+                if out or not waited:
+                    flow.half_at = now
+                flow.waiting = waiting
+                if waiting and not flow.flushing:
+                    half()
+            if out:
+                if waited:
+                    flow._lent = _NOTHING
+                flow.mid_word = False
+                flow.spoke_at = now
+                write(out)
+            return True
+
+        return take
 
     def _many(self, data: bytes, now: float) -> bytes | None:
         """As `feed`, for many frames or parts of them."""
@@ -167,33 +225,37 @@ class Flow:
     def read(self, data: bytes) -> Run | None:
         """Return the frames of this text at the head of `data`, which `rest` is a part of, without
         taking them; None: there are none."""
-        found = self._template.run(data)
-        if found is None or found.end + sum(map(len, self._frames)) > self._limit_bytes:
+        found = self._template.run(data, waiting=bool(self.waiting), words=self._words)
+        if found is None or found.end + len(self.waiting) > self._limit_bytes:
             return None
         return found
 
     def tell(self, data: bytes, found: Run, now: float) -> bytes:
         """Take the frames that `read` found there; return what goes out now."""
-        texts, waiting = found.texts, self.waiting
-        told = self._told(texts)
-        kept = found.size_of_last(len(texts) - max(told, 0))
+        said, end, told = found
         out = b""
-        if told >= 0:
-            if told or waiting:
-                out = self._out(data[: found.end - kept], texts[:told])
-            waiting = self.waiting = texts[told:]
-            self._frames = []
-            self.half_at = now
+        if told < 0:
+            self.waiting += data[:end]
         else:
-            waiting += texts
-        self._frames += _cut(data[found.end - kept : found.end])
-        self.said += texts
+            if told or self.waiting:
+                out = self._out(data[:told], self._texts(data, found))
+            self._lent = _NOTHING
+            self.waiting = data[told:end]
+            self.half_at = now
+        self.runs.append(said)
         self.times.append(now)
         self.life_at = now
         if out:
             self.mid_word = False
             self.spoke_at = now
         return out
+
+    def end(self, found: Run | None, now: float) -> bytes:
+        """The frames that `read` found are the last ones: return what waits before them."""
+        if found is not None:
+            self.runs.append(found.said)
+            self.times.append(now)
+        return self.waiting
 
     def anew(self) -> Flow:
         """Return one that goes on from here, and has taken nothing itself."""
@@ -212,29 +274,25 @@ class Flow:
         flow.content_at = self.times[-1] if self.times else self.content_at
         return flow
 
-    def _told(self, texts: list[str]) -> int:
-        """Return how many of these pieces may go out, with what waits; -1: not even that."""
-        told = len(texts)
-        if self._words and joined(texts[-1][-1]):
-            told -= 1
-            while told and joined(texts[told - 1][-1]) and joined(texts[told][0]):
-                told -= 1
-            if not told and self.waiting and joined(texts[0][0]):
-                return -1  # the word that waits goes on through all of them
-        return told
+    def _texts(self, data: bytes, found: Run) -> Sequence[str]:
+        """Return what those of these frames say that go out, where it is rendered anew."""
+        if self._render is None:
+            return ()
+        return texts_of([found.said])[: data.count(_END, 0, found.told)]
 
-    def _out(self, frames: bytes, texts: list[str]) -> bytes:
+    def _out(self, frames: bytes, texts: Sequence[str]) -> bytes:
         """Return what waits and these, as the client hears it."""
         if self._render is not None:
-            return self._render(self.index, [*self.waiting, *texts])
-        return b"%b%b" % (b"".join(self._frames), frames)
+            return self._render(self.index, [*self._still(), *texts])
+        return self.waiting + frames
 
     def flush(self, now: float) -> bytes:
         """Return half a word that has waited long enough; a younger one waits for its own time."""
         if not self.waiting or now < self.half_at + FLUSH_S - FLUSH_SLACK_S:
             return b""
-        out = self._out(b"", [])
-        self._frames, self.waiting = [], []
+        out = self._out(b"", ())
+        self._lent = _NOTHING
+        self.waiting = b""
         self.mid_word = True
         self.spoke_at = now
         return out
@@ -250,17 +308,30 @@ class Flow:
         return (self.times[-1] if self.times else self.content_at) + self.calm_s
 
     @property
+    def said(self) -> list[str]:
+        """Pieces that came since it began."""
+        return texts_of(self.runs)
+
+    @property
     def held(self) -> list[tuple[bytes, str]]:
         """Frames of the word that waits, and their texts."""
-        return list(zip(self._frames, self.waiting, strict=True))
+        return list(zip(self._frames(), self._still(), strict=True))
 
     @property
     def told(self) -> list[str]:
         """The pieces that went out, those that had waited before included."""
         every = self.before + self.said
-        return every[: len(every) - len(self.waiting)]
+        return every[: len(every) - len(self._frames())]
 
+    def _frames(self) -> list[bytes]:
+        """Return what waits, frame by frame."""
+        frames, at = [], 0
+        for size in self._lent:
+            frames.append(self.waiting[at : at + size])
+            at += size
+        return frames + [frame + _END for frame in self.waiting[at:].split(_END)[:-1]]
 
-def _cut(frames: bytes) -> list[bytes]:
-    """Return whole frames one by one."""
-    return [frame + _END for frame in frames.split(_END)[:-1]]
+    def _still(self) -> list[str]:
+        """Return the pieces that wait: the last ones."""
+        frames = self._frames()
+        return (self.before + self.said)[-len(frames) :] if frames else []

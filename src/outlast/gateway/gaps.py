@@ -8,7 +8,10 @@ normal distribution is fitted to their logarithms, and old ones fade.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable
+
+from outlast.native import compiled
 
 SUSPECT_Z = 3.719
 """φ = 4: one gap in 10,000 is longer."""
@@ -19,6 +22,7 @@ MIN_SIGMA = 0.7
 """A very regular stream must not be suspected for a single hiccup: a factor of 2 per σ."""
 FADE = 0.02
 MIN_GAP_S = 0.001
+_learn = compiled("learn")
 SUSPECT_FLOOR_S = 1.0
 
 
@@ -36,6 +40,11 @@ class Gaps:
 
     def learn(self, since: float, times: Iterable[float]) -> None:
         """Take in the gaps before each of these times, the first `since` then."""
+        if _learn is not None and isinstance(times, array):
+            learnt = _learn(since, times, self._samples, self._mean, self._variance)
+            if learnt is not None:
+                self._samples, self._mean, self._variance = learnt
+                return
         samples, mean, variance, log = self._samples, self._mean, self._variance, math.log
         for at in times:
             gap_s = at - since

@@ -72,10 +72,15 @@ def estimated(
         return told
     if told is None and not said and not prompt_tokens:
         return Tokens()  # nothing came, so nothing was counted
+    return completed(told, estimate_tokens("".join(said)), prompt_tokens)
+
+
+def completed(told: Tokens | None, output: int, prompt_tokens: int) -> Tokens:
+    """Return what was told with the estimates of what was not."""
     known = told or Tokens()
     return Tokens(
         input=known.input or prompt_tokens,
-        output=max(known.output, estimate_tokens("".join(said))),
+        output=max(known.output, output),
         cache_read=known.cache_read,
         cache_write=known.cache_write,
         estimated=True,

@@ -9,14 +9,22 @@ the flow, and goes on. A property in tests/gateway/relay/test_streaming.py compa
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
 
 from outlast.gateway.events import BytesReceived, Event, HeadReceived, TimerFired
 from outlast.gateway.flow import Flow
 from outlast.gateway.holding import HoldPolicy, Unit, only_signs_of_life
-from outlast.gateway.leg import estimated
-from outlast.gateway.skimming import Template
-from outlast.nouns import Tokens
+from outlast.gateway.leg import completed
+from outlast.gateway.skimming import Template, texts_of, written
+from outlast.native import compiled
+from outlast.nouns import Format, Tokens
+from outlast.wire.anthropic.tables import OutputDetails, Usage, merge_tokens
 from outlast.wire.codec import Codec
+from outlast.wire.estimate import estimate_tokens, estimate_written
+from outlast.wire.openai_chat.chunks import tokens_from
 from outlast.wire.sse import parse_event
 from outlast.wire.stream import (
     AnswerEvent,
@@ -24,6 +32,7 @@ from outlast.wire.stream import (
     BlockStop,
     End,
     MalformedFrame,
+    Reader,
     Start,
     Stop,
     TextDelta,
@@ -32,6 +41,8 @@ from outlast.wire.stream import (
 OPENING_LIMIT_BYTES = 64 << 10
 """What begins with more than this is no plain text."""
 _END = b"\n\n"
+_TEXT = msgspec.json.Decoder(str)
+_LIMIT_BYTES = HoldPolicy().limit_bytes
 
 
 class Odd(Exception):
@@ -46,11 +57,13 @@ class Live:
 
     __slots__ = (
         "_codec",
+        "_ends",
         "_opening",
         "_read",
         "_reader",
-        "_said",
+        "_runs",
         "_times",
+        "_unread",
         "committed",
         "ended",
         "flow",
@@ -60,15 +73,19 @@ class Live:
         "tokens",
     )
 
-    def __init__(self, codec: Codec, head: HeadReceived) -> None:
+    def __init__(self, form: Format, codec: Codec, head: HeadReceived) -> None:
         self._codec = codec
-        self._reader = codec.reader()
+        self._ends = _ENDS.get(form)
+        """How both ends are read where C is there, in the shapes in which they mostly come."""
+        self._reader: Reader | None = None
+        self._unread = b""
+        """What came first and was not told to the Reader."""
         self._opening = b""
         """What came before the first piece of text and is not shown yet."""
         self._read = 0
         """How many bytes of what came were read so."""
         self._times = array("d")
-        self._said: list[str] = []
+        self._runs: list[bytes] = []
         self.head = head
         self.heard: list[Event] = [head]
         """All that happened before something was shown."""
@@ -106,8 +123,14 @@ class Live:
 
     def estimated(self, prompt_tokens: int) -> Tokens:
         """What it cost, as told; else as estimated."""
-        said = self._said + self.flow.said if self.flow is not None else self._said
-        return estimated(self.tokens, said, prompt_tokens, stopped=True)
+        told = self.tokens
+        if told is not None and told.output:
+            return told
+        runs = self._runs + self.flow.runs if self.flow is not None else self._runs
+        output = estimate_written(written(runs))
+        if output is None:
+            output = estimate_tokens("".join(texts_of(runs)))
+        return completed(told, output, prompt_tokens)
 
     def _hidden(self, event: Event, out: bytes) -> bytes:
         """Nothing was shown until now: what is, begins with what waited for it."""
@@ -118,7 +141,7 @@ class Live:
         self.committed = True
         opening, self._opening = self._opening, b""
         self._times += self.flow.times
-        self._said += self.flow.said
+        self._runs += self.flow.runs
         self.flow = self.flow.anew()
         return opening + out
 
@@ -126,14 +149,23 @@ class Live:
 
     def _opened(self, data: bytes, now: float) -> bytes:
         """Read up to the first piece of text."""
-        waiting = b"".join([e.data for e in self.heard if isinstance(e, BytesReceived)]) + data
+        waiting = data
+        if len(self.heard) > 1:  # more than the head
+            waiting = b"".join([e.data for e in self.heard if isinstance(e, BytesReceived)]) + data
         if len(waiting) > OPENING_LIMIT_BYTES or b"\r" in waiting or waiting[:1] == b"\xef":
             raise Odd
+        if self._ends is not None:
+            found = self._ends.begins(waiting)
+            if found is not None:
+                return self._begun(waiting, found, now)
         while (end := waiting.find(_END, self._read) + 2) > 1:
             raw = waiting[self._read : end]
             events = self._events(raw)
             if events and isinstance(events[-1], TextDelta):
-                return self._begin(waiting[self._read :], raw, events, now)
+                if not all(map(self._begins, events[:-1])):
+                    raise Odd
+                piece = events[-1]
+                return self._flow(waiting[self._read :], raw, piece.text, piece.index, now)
             if not only_signs_of_life(Unit(raw, events)):
                 if not events or not all(map(self._begins, events)):
                     raise Odd
@@ -141,15 +173,21 @@ class Live:
             self._read = end
         return b""
 
-    def _begin(self, data: bytes, raw: bytes, events: list[AnswerEvent], now: float) -> bytes:
-        """Let the text flow, from its first piece on."""
-        piece = events[-1]
-        assert isinstance(piece, TextDelta)
-        template = Template.of(raw, piece.text)
-        if template is None or not all(map(self._begins, events[:-1])):
+    def _begun(self, data: bytes, found: Any, now: float) -> bytes:
+        """As C has read the opening: go on with the first piece of text."""
+        self.model, at, start, until, end, ping, unping, *usage = found
+        self.tokens = _merged(None, usage[0]) if usage else None
+        self._opening = data[:ping] + data[unping:at]
+        self._reader, self._unread = None, data[:end]
+        text = _TEXT.decode(data[start - 1 : until + 1])
+        return self._flow(data[at:], data[at:end], text, 0, now)
+
+    def _flow(self, data: bytes, raw: bytes, text: str, index: int, now: float) -> bytes:
+        """Let the text flow, from its first piece on: `raw`, with which `data` begins."""
+        template = Template.of(raw, text)
+        if template is None:
             raise Odd
-        limit_bytes = HoldPolicy().limit_bytes
-        flow = self.flow = Flow(template, piece.index, words=True, limit_bytes=limit_bytes)
+        flow = self.flow = Flow(template, index, words=True, limit_bytes=_LIMIT_BYTES)
         flow.content_at = flow.life_at = flow.half_at = now
         out = flow.feed(data, now)
         return out if out is not None else self._close(flow, data, now)
@@ -167,7 +205,20 @@ class Live:
         whole = flow.rest + data
         run = flow.read(whole)
         at = run.end if run is not None else 0
-        ending = whole[at:]
+        usage = None
+        if self._ends is not None and self._reader is None:  # C has read the beginning too
+            usage = self._ends.ends(whole, at)
+            if usage:
+                self.tokens = self._ends.counted(self.tokens, usage)
+        if usage is None:
+            self._read_end(whole[at:])
+        waited = flow.end(run, now)
+        self.ended = True
+        opening, self._opening = self._opening, b""
+        return b"%b%b%b" % (opening, waited, whole)
+
+    def _read_end(self, ending: bytes) -> None:
+        """Read how it ends, frame by frame."""
         *frames, after = ending.split(_END)
         if b"\r" in ending or after or not frames:
             raise Odd
@@ -177,16 +228,15 @@ class Live:
         whole_end = bool(stops) and len(stops) == len(events) - 2 and all(meant)
         if not (whole_end and isinstance(events[0], BlockStop) and isinstance(events[-1], End)):
             raise Odd
-        out = flow.tell(whole, run, now) if run is not None else b""
-        last = b"".join([frame for frame, _ in flow.held])
         for stop in stops:
             self.tokens = stop.tokens or self.tokens
-        self.ended = True
-        opening, self._opening = self._opening, b""
-        return b"%b%b%b%b" % (opening, out, last, ending)
 
     def _events(self, raw: bytes) -> list[AnswerEvent]:
         """Return what a frame means."""
+        if self._reader is None:
+            self._reader, unread = self._codec.reader(), self._unread
+            for frame in unread.split(_END)[:-1]:
+                self._reader.feed(parse_event(frame + _END))
         raw.decode()  # raises ValueError: other bytes than text are a failure
         if raw[:1] == b"\n":
             raise Odd
@@ -195,3 +245,41 @@ class Live:
         if legible is not None and legible(event) is not event.raw:
             raise Odd  # clients would not read it as it came
         return self._reader.feed(event)
+
+
+# -- as C reads the two ends -------------------------------------------------------------------
+
+
+class _Ends(msgspec.Struct, frozen=True):
+    begins: Callable[[bytes], Any]
+    ends: Callable[[bytes, int], Any]
+    counted: Callable[[Tokens | None, Any], Tokens | None]
+    """The tokens after a usage."""
+
+
+def _merged(before: Tokens | None, usage: tuple[int, ...]) -> Tokens | None:
+    """Of messages: counts that are not told are -1."""
+    if not usage:
+        return before
+    told = [None if count < 0 else count for count in usage]
+    fresh, output, cached, created, thinking = told
+    return merge_tokens(before, Usage(fresh, output, cached, created, OutputDetails(thinking)))
+
+
+def _replaced(before: Tokens | None, usage: tuple[int, ...]) -> Tokens | None:
+    """Of chat completions."""
+    prompt, output, hit, cached, written, thought = usage
+    if not prompt and not output:
+        return before
+    return tokens_from(prompt, output, cached or hit, written, thought)
+
+
+def _ends_of(name: str, counted: Callable[[Tokens | None, Any], Tokens | None]) -> _Ends | None:
+    begins, ends = compiled(f"{name}_begins"), compiled(f"{name}_ends")
+    return _Ends(begins, ends, counted) if begins is not None and ends is not None else None
+
+
+_ENDS = {
+    Format.OPENAI_CHAT: _ends_of("chat", _replaced),
+    Format.ANTHROPIC: _ends_of("messages", _merged),
+}

@@ -10,7 +10,11 @@ both ways.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
+
+from outlast.native import compiled
 
 FRAME_LIMIT_BYTES = 4096
 """Longer frames are no pieces of text as models send them."""
@@ -18,22 +22,19 @@ FRAME_LIMIT_BYTES = 4096
 _ALL = msgspec.json.Decoder(list[str])
 _ONE = msgspec.json.Decoder(str)
 _END = b"\n\n"
+_BETWEEN = b'","'
+_pieces = compiled("pieces")
 
 
-class Run(msgspec.Struct, frozen=True):
-    """Whole frames at the head of some bytes: `texts`, none of them empty; `end`, their length."""
+class Run(NamedTuple):
+    """Whole frames at the head of some bytes."""
 
-    texts: list[str]
+    said: bytes
+    """Their texts, none of them empty, as they stand there, with `","` between them."""
     end: int
-    parts: list[bytes]
-    """The texts as they stand there."""
-    around_bytes: int
-    """How much stands around each."""
-
-    def size_of_last(self, count: int) -> int:
-        """Return the length of the last frames, in bytes."""
-        parts = self.parts[len(self.parts) - count :]
-        return sum(map(len, parts)) + count * self.around_bytes
+    """Their length."""
+    told: int
+    """Up to here they may go out, and what waits before them; -1: not even that."""
 
 
 class Template:
@@ -71,17 +72,34 @@ class Template:
         """Whether a frame may be of this shape."""
         return raw.startswith(self.before) and raw.endswith(self.after)
 
-    def run(self, data: bytes) -> Run | None:
+    def run(self, data: bytes, *, waiting: bool, words: bool) -> Run | None:
         """Return the whole frames of this shape at the head of `data`; None where there is none,
-        or where one of them cannot be read so.
+        or where one of them cannot be read so. `waiting`: whether a word waits that may go on;
+        `words`: whether they are kept whole.
         """
+        if _pieces is not None:
+            found = _pieces(data, self.before, self.after, waiting, words)
+            if found is not None:
+                return Run(*found)
+        parts = self._parts(data)
+        texts = _texts(parts) if parts is not None else None
+        if parts is None or texts is None:
+            return None
+        around, out = len(self._between), _told(texts, waiting=waiting) if words else len(texts)
+        end = sum(map(len, parts)) + len(parts) * around
+        kept = parts[out:] if out >= 0 else []
+        told = end - sum(map(len, kept)) - len(kept) * around
+        return Run(_BETWEEN.join(parts), end, told if out >= 0 else -1)
+
+    def _parts(self, data: bytes) -> list[bytes] | None:
+        """Return the texts of these frames as they stand there; they may be no JSON strings."""
         before, after = self.before, self.after
         if not data.startswith(before):
             return None
         end = data.rfind(after) + len(after)
         parts = self._lines(data[:end] if end != len(data) else data)
-        if parts is not None and (texts := _texts(parts)) is not None:
-            return Run(texts, end, parts, len(self._between))
+        if parts is not None and _texts(parts) is not None:
+            return parts
         parts = data[len(before) :].split(self._between)
         last, found, _ = parts[-1].partition(after)
         if found:
@@ -90,11 +108,7 @@ class Template:
             return None
         else:
             parts.pop()
-        texts = _texts(parts)
-        if texts is None:
-            return None
-        around = len(self._between)
-        return Run(texts, sum(map(len, parts)) + len(parts) * around, parts, around)
+        return parts
 
     def _lines(self, data: bytes) -> list[bytes] | None:
         """Return the texts in `data`, as they stand there, if it is frames of this shape alone.
@@ -109,9 +123,31 @@ class Template:
         return parts if parts and again == data else None
 
 
+def _told(texts: list[str], *, waiting: bool) -> int:
+    """Return how many of these pieces may go out, with what waits; -1: not even that."""
+    told = len(texts)
+    if joined(texts[-1][-1]):
+        told -= 1
+        while told and joined(texts[told - 1][-1]) and joined(texts[told][0]):
+            told -= 1
+        if not told and waiting and joined(texts[0][0]):
+            return -1  # the word that waits goes on through all of them
+    return told
+
+
+def texts_of(runs: list[bytes]) -> list[str]:
+    """Return what these runs say."""
+    return _ALL.decode(b'["%b"]' % _BETWEEN.join(runs)) if runs else []
+
+
+def written(runs: list[bytes]) -> bytes:
+    """Return what these runs say as it stands there."""
+    return runs[0] if len(runs) == 1 else _BETWEEN.join(runs)
+
+
 def _texts(parts: list[bytes]) -> list[str] | None:
     """Return what these insides of JSON strings say; None where one of them is none, or empty."""
-    inside = b'","'.join(parts)
+    inside = _BETWEEN.join(parts)
     if b"\n" in inside or b"\r" in inside:
         return None
     try:

@@ -17,6 +17,16 @@ static PyMethodDef methods[] = {
     {"carried", (PyCFunction)(void (*)(void))native_carried, METH_FASTCALL, NULL},
     {"receipt", (PyCFunction)(void (*)(void))native_receipt, METH_FASTCALL, NULL},
     {"frames", (PyCFunction)(void (*)(void))native_frames, METH_FASTCALL, NULL},
+    {"streamed", (PyCFunction)(void (*)(void))native_streamed, METH_FASTCALL, NULL},
+    {"chunks", (PyCFunction)(void (*)(void))native_chunks, METH_FASTCALL, NULL},
+    {"pieces", (PyCFunction)(void (*)(void))native_pieces, METH_FASTCALL, NULL},
+    {"passed", (PyCFunction)(void (*)(void))native_passed, METH_FASTCALL, NULL},
+    {"weigh", (PyCFunction)(void (*)(void))native_weigh, METH_FASTCALL, NULL},
+    {"learn", (PyCFunction)(void (*)(void))native_learn, METH_FASTCALL, NULL},
+    {"chat_begins", (PyCFunction)(void (*)(void))native_chat_begins, METH_FASTCALL, NULL},
+    {"chat_ends", (PyCFunction)(void (*)(void))native_chat_ends, METH_FASTCALL, NULL},
+    {"messages_begins", (PyCFunction)(void (*)(void))native_messages_begins, METH_FASTCALL, NULL},
+    {"messages_ends", (PyCFunction)(void (*)(void))native_messages_ends, METH_FASTCALL, NULL},
     {NULL, NULL, 0, NULL},
 };
 

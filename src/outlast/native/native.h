@@ -20,6 +20,16 @@ PyObject *native_receipt(PyObject *module, PyObject *const *args, Py_ssize_t cou
 PyObject *native_frames(PyObject *module, PyObject *const *args, Py_ssize_t count);
 void native_record_begin(void);
 PyObject *native_completion(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_streamed(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_pieces(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_passed(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_weigh(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_learn(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_chat_begins(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_chat_ends(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_messages_begins(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_messages_ends(PyObject *module, PyObject *const *args, Py_ssize_t count);
 
 /* json.c: a strict reader (RFC 8259), of complete values alone. A value's reader returns where it
  * ends, NULL where it is no JSON, ends too soon, or lies deeper than NATIVE_DEPTH_MAX. */
@@ -54,5 +64,12 @@ typedef struct {
 /* 1: there is another, and its value begins at `value`; 0: the object ended at `at`; -1: no JSON,
  * or a key with an escape in it. `first`: whether none was read yet. */
 int native_member(Member *member, At end, int first, Watch *watch);
+
+
+/* stream.c: chunked coding. Return where the bytes of the chunk begin that is whole there, NULL: none
+ * is; `next`: behind it. */
+At native_chunk(At at, At end, Py_ssize_t *size, At *next);
+/* Return the bytes of these whole chunks, `total` in all. */
+PyObject *native_payload(At at, At end, Py_ssize_t total);
 
 #endif

@@ -167,13 +167,16 @@ static int is(const char *name, Py_ssize_t size, const char *other) {
     return size == (Py_ssize_t)strlen(other) && memcmp(name, other, (size_t)size) == 0;
 }
 
-static int keeps(At from, At until) {
-    static const char said[] = "keep-alive";
-    if (until - from != (Py_ssize_t)sizeof said - 1) return 0;
-    for (int i = 0; i < (int)sizeof said - 1; i++) {
-        if ((from[i] | 0x20) != (unsigned char)said[i] && from[i] != '-') return 0;
+/* Whether these are the words, in either case. */
+static int same(At from, At until, const char *words) {
+    Py_ssize_t size = (Py_ssize_t)strlen(words);
+    if (until - from != size) return 0;
+    for (Py_ssize_t i = 0; i < size; i++) {
+        unsigned char c = from[i];
+        if (c >= 'A' && c <= 'Z') c |= 0x20;
+        if (c != (unsigned char)words[i]) return 0;
     }
-    return from[4] == '-';
+    return 1;
 }
 
 typedef struct {
@@ -190,6 +193,8 @@ typedef struct {
     int count;
     Py_ssize_t bytes; /* of all lines */
     Py_ssize_t size; /* of the body; -1: not told yet */
+    int streams; /* whether events in chunks are what is wanted */
+    int chunked, events; /* whether that was said */
     PyObject *lines, *miss;
 } Head;
 
@@ -222,14 +227,21 @@ static int header(Head *head, At from, Py_ssize_t size, Span value) {
     }
     if (is(name, size, "content-length")) {
         Py_ssize_t told = 0;
-        if (head->size >= 0 || value.until - value.from > 9) return 0;
+        if (head->streams || head->size >= 0 || value.until - value.from > 9) return 0;
         for (At at = value.from; at < value.until; at++) {
             if (*at < '0' || *at > '9') return 0;
             told = told * 10 + (*at - '0');
         }
         head->size = told;
     } else if (is(name, size, "connection")) {
-        if (!keeps(value.from, value.until)) return 0;
+        if (!same(value.from, value.until, "keep-alive")) return 0;
+    } else if (head->streams && is(name, size, "transfer-encoding")) {
+        if (head->chunked++ || !same(value.from, value.until, "chunked")) return 0;
+    } else if (head->streams && is(name, size, "content-type")) {
+        At until = memchr(value.from, ';', (size_t)(value.until - value.from));
+        if (until == NULL) until = value.until;
+        while (until > value.from && until[-1] == ' ') until--;
+        if (head->events++ || !same(value.from, until, "text/event-stream")) return 0;
     } else if (
         is(name, size, "transfer-encoding") || is(name, size, "upgrade") ||
         is(name, size, "trailer") || is(name, size, "proxy-connection")
@@ -392,6 +404,38 @@ PyObject *native_reply(PyObject *module, PyObject *const *args, Py_ssize_t count
         to += pieces[i].size;
     }
     return out;
+}
+
+/* streamed(data, lines, miss) -> (lines, their id, body)
+ *
+ * As `answer`, of events in chunks, the last of which ends where the data does. */
+PyObject *native_streamed(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    static const char last[] = "0\r\n\r\n";
+    Head head = {.size = -1, .streams = 1};
+    At from, at, end, next;
+    Py_ssize_t size, total = 0;
+    PyObject *found = NULL;
+    if (count != 3 || !PyBytes_CheckExact(args[0]) || !PyDict_CheckExact(args[1])) Py_RETURN_NONE;
+    at = (At)PyBytes_AS_STRING(args[0]);
+    end = at + PyBytes_GET_SIZE(args[0]);
+    if (end - at < (Py_ssize_t)sizeof last || memcmp(end - 5, last, 5) != 0) Py_RETURN_NONE;
+    head.lines = args[1];
+    head.miss = args[2];
+    from = at = answer_head(&head, at, end);
+    if (at != NULL && head.chunked && head.events) {
+        while (native_chunk(at, end, &size, &next) != NULL) {
+            total += size;
+            at = next;
+        }
+        if (total > 0 && end - at == 5) {
+            found = Py_BuildValue(
+                "NNN", written(&head), their_id(&head), native_payload(from, at, total)
+            );
+        }
+    }
+    if (found == NULL && !PyErr_Occurred()) found = Py_NewRef(Py_None);
+    for (int i = 0; i < head.count; i++) Py_DECREF(head.passed[i].line);
+    return found;
 }
 
 /* -- what a chat completion says ------------------------------------------------------------ */

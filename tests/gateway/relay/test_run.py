@@ -14,7 +14,7 @@ from outlast.gateway.asked import Prepared, Reply
 from outlast.gateway.events import Observe
 from outlast.gateway.flow import FLUSH_S
 from outlast.gateway.pump import CLIENT_WRITE_S
-from outlast.gateway.relay.call import Listener
+from outlast.gateway.relay.call import Listener, Tap
 from outlast.gateway.relay.run import Alarms, Run
 from outlast.nouns import Candidate, Outcome, Receipt
 from outlast.outcome import Fault
@@ -44,6 +44,9 @@ class Held:
 
     def abandon(self) -> None:
         self.left = True
+
+    def show(self, tap: Tap | None) -> None:
+        """What it sends is no chunk."""
 
     def release(self) -> None:
         self.left = True
@@ -84,6 +87,9 @@ class Client:
     def pass_on(self, data: bytes) -> None:
         self.said += data
         self.heard.set()
+
+    def chunk_writer(self) -> None:
+        """It gets no chunks."""
 
     def reply(self, reply: Reply) -> None:
         self.end_is = str(reply.status)

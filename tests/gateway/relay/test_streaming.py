@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,7 @@ from tests.gateway.relay.test_lane import (
     whole,
 )
 from tests.gateway.relay.twins import settings_of
-from tests.gateway.test_skimming import AFTER, BEFORE, PIECE, streams
+from tests.gateway.test_skimming import AFTER, BEFORE, PIECE, streams, words
 
 pytestmark = pytest.mark.asyncio
 
@@ -91,6 +92,37 @@ async def test_both_say_do_and_write_down_the_same(
                 both.do(data.draw(st.sampled_from(STEPS)))
         if both.asked() and data.draw(st.integers(0, 1)) == 1:
             both.do("answer", both.asked()[0], closes=True)
+        for _ in range(8):
+            if both.asked():
+                both.do("wait", 1000.0)
+    if not both.sides[0].socket.closing:
+        both.do("leave")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+async def test_streams_that_are_one_text_are_passed_on_alike_however_they_are_cut(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    form = data.draw(st.sampled_from(list(PATHS)))
+    both = Both(settings_of(tmp_path_factory.getbasetemp()))
+    learn(both, form, MODELS[form], b"")
+    for _ in range(2):
+        both.do("connect")
+        both.do("ask", request(form, MODELS[form], b"", LENGTH[0], WISH))
+        frames = plain(form, *data.draw(st.lists(words.filter(bool), min_size=1, max_size=12)))
+        if data.draw(st.booleans()):
+            frames = [frame + b"\n\n" for frame in b"".join(frames).split(b"\n\n")[:-1]]
+        sent = answer(data.draw(st.sampled_from(ANSWER_HEADS[:3])), frames)
+        places = data.draw(st.lists(st.integers(0, len(sent)), max_size=6))
+        if data.draw(st.booleans()):  # mostly a read is a chunk
+            ends = [m.end() for m in re.finditer(rb"\n\n\r\n|\r\n\r\n", sent)]
+            places = data.draw(st.lists(st.sampled_from(ends), max_size=12)) + places[:1]
+        for one in cut(sent, places):
+            if both.asked():
+                both.do("answer", both.asked()[0], one)
+            if data.draw(st.integers(0, 7)) == 7:
+                both.do(data.draw(st.sampled_from(["pause", "pause", *STEPS])))
         for _ in range(8):
             if both.asked():
                 both.do("wait", 1000.0)

@@ -7,6 +7,7 @@ carries one call at a time; outbound.py keeps those that are free.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol, cast
 
 import httptools
@@ -28,10 +29,14 @@ RESEND_S = 2.0
 """A kept connection that was dead says so within a round trip. One that lives longer than this with
 a call was alive: the upstream may have begun to answer, and its end is a failure."""
 _BODILESS = frozenset({204, 304})
-_answer = compiled("answer")
+WHOLE, STREAM = 1, 2
+"""What an answer is like that one read may bring whole."""
+_READS = [None, compiled("answer"), compiled("streamed")]
 _LINES: dict[bytes, bytes] = {}
 """How headers of these names begin for clients; empty: they do not see them."""
 _LINES_MAX = 512
+_HEAD_END = b"\r\n\r\n"
+_chunks = compiled("chunks")
 _TOGETHER_BYTES = 64 << 10
 """Up to here head and body are one piece; beyond, the copy would cost more than the call."""
 
@@ -46,6 +51,10 @@ class Listener(Protocol):
 
     def ended(self) -> None: ...
     def failed(self, fault: Fault) -> None: ...
+
+
+Tap = Callable[[bytes], bool]
+"""Whether it takes a read: it is whole chunks then. Else the listener hears what is in it."""
 
 
 class Origin(msgspec.Struct, frozen=True):
@@ -96,8 +105,8 @@ class Call:
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
         self._paused = False
-        self.quick = False
-        """Whether an answer that one read brings whole is told with `quickly`."""
+        self.quick = 0
+        """WHOLE or STREAM: such an answer is told with `quickly`, if one read brings it."""
 
     def pause(self) -> None:
         """Read no more of the answer for now."""
@@ -118,6 +127,11 @@ class Call:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
+
+    def show(self, tap: Tap | None) -> None:
+        """Let it take reads that begin with a chunk, before the listener hears of them."""
+        if self._connection is not None:
+            self._connection.tap = tap
 
     def release(self) -> None:
         """What is wanted has come. Its last bytes are waited for, so that the connection stays."""
@@ -188,11 +202,15 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._interim = 0
         self._headed = False
+        self._coded = False
         self._told = False
         self._heard = False
         self.whole = False
         self._surplus = False
         self._until_close = False
+        self.tap: Tap | None = None
+        self._missing = -1
+        """Bytes until the next chunk begins: 0, it does now; -1: the parser alone knows."""
         self._kept = False
         self._status = 0
 
@@ -228,7 +246,7 @@ class Connection(asyncio.Protocol):
 
     def give_back(self) -> None:
         """Its call is over, and it is free for another."""
-        self._call = None
+        self._call = self.tap = None
         transport = self._transport
         assert transport is not None
         if transport.get_write_buffer_size() > 0:  # an answer before the question's end
@@ -253,7 +271,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        self._call = None
+        self._call = self.tap = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -263,20 +281,19 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        tap = self.tap
+        if tap is not None and not self._missing and tap(data):
+            return
         call = self._call
         if call is None:  # nobody asked
             self.abort()
             return
-        if not self._heard:
-            if call.quick and _answer is not None:
-                answer = _answer(data, _LINES, passed_line)
-                if answer is not None and call.quickly(self, answer):
-                    return
-            self._heard = True
+        if not self._heard and self._quickly(call, data):
+            return
         if not self._headed:
             self._head_bytes += len(data)
         try:
-            self._parser.feed_data(data)
+            self._read(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             if not self.whole:
                 self._break(Fault("malformed", "not HTTP"))
@@ -291,6 +308,57 @@ class Connection(asyncio.Protocol):
             self._tell(call)
         elif self._head_bytes > HEAD_LIMIT_BYTES:
             self._break(Fault("malformed", "not HTTP"))
+
+    def _quickly(self, call: Call, data: bytes) -> bool:
+        """Whether the first read is a whole answer of the usual kind, and told."""
+        read = _READS[call.quick]
+        if read is not None:
+            answer = read(data, _LINES, passed_line)
+            if answer is not None and call.quickly(self, answer):
+                return True
+        self._heard = True
+        return False
+
+    def _read(self, data: bytes) -> None:
+        """Let the parser read, or in its place who reads whole chunks."""
+        if self._missing >= 0:
+            self._read_chunks(data)
+        elif self._headed or _chunks is None:
+            self._parser.feed_data(data)
+        else:
+            self._read_head(data)
+
+    def _read_head(self, data: bytes) -> None:
+        """Feed the parser a head, and look where it ends: there a chunk begins, if they come."""
+        end = data.find(_HEAD_END) + len(_HEAD_END)
+        if end < len(_HEAD_END) or self._head_bytes > len(data):
+            self._parser.feed_data(data)
+            return
+        self._parser.feed_data(data[: end - 1])
+        open_still = not self._headed
+        self._parser.feed_data(data[end - 1 : end])
+        if open_still and self._headed and self._coded and not self.whole:
+            self._missing = 0
+            self._read_chunks(data[end:])
+        elif end < len(data):
+            self._parser.feed_data(data[end:])
+
+    def _read_chunks(self, data: bytes) -> None:
+        """Read whole chunks in the parser's place; the parser gets the others, from their
+        beginning to their end, and the last one."""
+        assert _chunks is not None
+        at = min(self._missing, len(data))
+        if at:
+            self._parser.feed_data(data[:at])
+            self._missing -= at
+        if at == len(data):
+            return
+        payload, end, missing = _chunks(data, at)
+        if payload:
+            self._pieces.append(payload)
+        if end < len(data):
+            self._missing = missing
+            self._parser.feed_data(data[end:])
 
     def _tell(self, call: Call) -> None:
         """Let the listener hear what this read brought; it may abandon the call at any word."""
@@ -325,8 +393,7 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         assert self._transport is not None
         if self._surplus or not self._kept:
-            self._call = None
-            self._transport.abort()
+            self.abort()
         else:
             self.give_back()
 
@@ -338,7 +405,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         call, self._call = self._call, None
-        self._transport = None
+        self._transport = self.tap = None
         if call is None:
             self._pool.forget(self._origin, self)
         elif self._until_close and exc is None:
@@ -376,6 +443,7 @@ class Connection(asyncio.Protocol):
             raise ValueError("a head beyond the limit")
         named = [name.lower() for name, _ in pairs]
         coded = b"transfer-encoding" in named
+        self._coded = coded
         if coded and not self._chunked(named):
             raise ValueError("a body in a coding that nobody asked for")
         if status >= 200:

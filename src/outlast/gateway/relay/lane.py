@@ -23,11 +23,11 @@ from outlast.gateway.limits import InFlight
 from outlast.gateway.live import Live
 from outlast.gateway.record import degraded_of
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import Call, Connection, Listener, passed_line
+from outlast.gateway.relay.call import WHOLE, Call, Connection, Listener, passed_line
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.request import Request
 from outlast.gateway.relay.run import Alarms, Run
-from outlast.gateway.relay.settling import Settling
+from outlast.gateway.relay.settling import STREAM_LINES, Settling
 from outlast.gateway.relay.way import Way
 from outlast.outcome import Fault
 
@@ -80,7 +80,7 @@ class Plain(Call):
         self._connection = None
         self._task = None
         self._paused = False
-        self.quick = True
+        self.quick = WHOLE
         self._lane = lane
         self._size = 0
         self.request = request
@@ -191,7 +191,7 @@ class Plain(Call):
 
     def _the_long_way(self) -> tuple[Run, Listener]:
         """It is not plain: a run takes it over. Returns that, and who hears the upstream now."""
-        self.quick = False
+        self.quick = 0
         run = self.request.running = self._lane.run_of(self)
         hearing = run.adopt(self, self.since, self.heard)
         if self.listener is self:
@@ -330,12 +330,7 @@ class Lane:
         """Return the header lines of a stream that this model answers."""
         passed = heads.lines(verdicts.passed_headers(head.headers)).encode("latin-1", "replace")
         ident = plain.ident.encode()
-        return (
-            b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
-            b"x-accel-buffering: no\r\noutlast-request-id: %b\r\n"
-            b"outlast-receipt: /v1/receipts/%b\r\noutlast-attempts: 1\r\n%b"
-            % (passed, ident, ident, plain.way.saying(model).lines)
-        )
+        return STREAM_LINES % (passed, ident, ident, plain.way.saying(model).lines)
 
     def settle(self, plain: Plain, live: Live) -> None:
         """A plain stream is whole: put it on record."""

@@ -7,6 +7,7 @@ is `Wire`; inbound.py has the connection.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from uvicorn.protocols.http.flow_control import FlowControl
@@ -298,6 +299,11 @@ class Request:
         if not self.disconnected:
             self._connection.transport.write(data)
 
+    def chunk_writer(self) -> Callable[[bytes], None] | None:
+        """Return what writes whole chunks in the middle of an answer, as long as the client is
+        there; None: it gets none."""
+        return self._connection.transport.write if self._chunked else None
+
     def reply(self, reply: Reply) -> None:
         length = f"content-length: {len(reply.body)}\r\n"
         self._out += (self._head(reply.status, reply.headers, length), reply.body)
@@ -308,6 +314,15 @@ class Request:
         id; `who`: header lines that say who answered."""
         self.response_complete = True
         self._connection.whole(self, lines, ident, who, body)
+
+    def streamed(self, lines: bytes, body: bytes) -> None:
+        """Answer 200 with these header lines and this whole stream, and be done."""
+        self.stream(lines)
+        if self._chunked:
+            self._out = [b"%b%x\r\n%b\r\n0\r\n\r\n" % (self._out[0], len(body), body)]
+        else:
+            self._out.append(body)
+        self._finish()
 
     def end(self) -> None:
         if self._chunked:

@@ -45,7 +45,7 @@ from outlast.gateway.exchange import Exchange
 from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.pump import SLOW_CLIENT_S
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import Listener
+from outlast.gateway.relay.call import Listener, Tap
 from outlast.nouns import Candidate, Receipt
 from outlast.outcome import Fault
 
@@ -65,6 +65,9 @@ class Holding(Protocol):
     def resume(self) -> None: ...
     def abandon(self) -> None: ...
     def release(self) -> None: ...
+    def show(self, tap: Tap | None) -> None:
+        """Show it reads before anybody hears what is in them, where they begin with a chunk. Who
+        cannot, need not."""
 
 
 class Calling(Protocol):
@@ -84,6 +87,9 @@ class Client(Protocol):
     def body(self, data: bytes) -> None: ...
     def pass_on(self, data: bytes) -> None:
         """As `body` and `flush`, in the middle of an answer."""
+
+    def chunk_writer(self) -> Callable[[bytes], None] | None:
+        """Return what writes whole chunks in the middle of an answer; None: it gets none."""
 
     def reply(self, reply: Reply) -> None: ...
     def end(self) -> None: ...
@@ -184,7 +190,9 @@ class Run:
             self._work(self._exchange.handle, events)
 
     def _work(self, decide: Callable[[Any], list[Command]], about: Iterable[Any]) -> None:
-        self._flow = None
+        if self._flow is not None:
+            self._tap(self._flow, None)
+            self._flow = None
         try:
             for one in about:
                 for command in decide(one):
@@ -202,10 +210,27 @@ class Run:
         if self._closed:
             self._wind_up()
             return
-        self._flow = self._exchange.flow()
+        flow = self._flow = self._exchange.flow()
+        if flow is not None and flow.passes_chunks:
+            write = self._client.chunk_writer()
+            if write is not None:
+                self._tap(flow, flow.tap(write, self._half, self._now))
         if self._moved:
             self._moved = False
             self._set_alarm()
+
+    def _tap(self, flow: Flow, tap: Tap | None) -> None:
+        """Let this one be shown what comes before it is read."""
+        call = self._calls.get(flow.number)
+        if call is not None:
+            call.show(tap)
+
+    def _half(self) -> None:
+        """Half a word has begun to wait."""
+        flow = self._flow
+        assert flow is not None
+        flow.flushing = True
+        self._alarms.half(self, flow.half_at + FLUSH_S - flow.life_at)
 
     def received(self, attempt: int, data: bytes) -> None:
         """An upstream sent bytes. Mostly they are text, on which nothing depends."""

@@ -16,7 +16,7 @@ import structlog
 from outlast.clock import Clock
 from outlast.gateway import express
 from outlast.gateway.http import Gateway
-from outlast.nouns import Ended, Kept
+from outlast.nouns import Ended, Kept, Tokens
 
 if TYPE_CHECKING:
     from outlast.gateway.relay.lane import Plain
@@ -27,6 +27,17 @@ _log = structlog.get_logger(__name__)
 AT_ONCE_MAX = 32
 """Answers that are settled together at most: those behind them wait for all."""
 
+STREAM_LINES = (
+    b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n"
+    b"x-accel-buffering: no\r\noutlast-request-id: %b\r\n"
+    b"outlast-receipt: /v1/receipts/%b\r\noutlast-attempts: 1\r\n%b"
+)
+"""Header lines: the upstream's, our id twice, who answered."""
+
+_Answer = tuple["Plain", bytes, str, bytes, tuple[str, express.Counts | Tokens], float, float]
+"""Whose it is; the upstream's header lines, its own request id, its body; what that says, of a
+stream in Tokens; when it was here (monotonic); when a stream's content began, after the start."""
+
 
 class _Sum(NamedTuple):
     """Of answers of one way."""
@@ -35,6 +46,8 @@ class _Sum(NamedTuple):
     inputs: list[int]
     outputs: list[int]
     """Tokens."""
+    begun: list[Ended]
+    """Of streams: when their content began."""
 
 
 class Settling:
@@ -46,17 +59,22 @@ class Settling:
         self._gateway = gateway
         self._monotonic = clock.monotonic
         self._loop = loop
-        self._answers: list[tuple[Plain, bytes, str, bytes, express.Found, float]] = []
-        """Whose it is; the upstream's header lines, its own request id, its body; what that says;
-        when it was here (monotonic)."""
+        self._answers: list[_Answer] = []
 
     def add(
-        self, plain: Plain, lines: bytes, theirs: str, body: bytes, found: express.Found
+        self,
+        plain: Plain,
+        lines: bytes,
+        theirs: str,
+        body: bytes,
+        found: tuple[str, express.Counts | Tokens],
+        first_s: float = 0.0,
     ) -> None:
-        """Take an answer; its request is nobody's from now on: it is over."""
+        """Take an answer; its request is nobody's from now on: it is over. `found`: the model and
+        what it cost, of a stream in Tokens; `first_s`: when its first content came."""
         plain.request.running = None
         answers = self._answers
-        answers.append((plain, lines, theirs, body, found, self._monotonic()))
+        answers.append((plain, lines, theirs, body, found, self._monotonic(), first_s))
         if len(answers) == 1:
             self._loop().call_soon(self.settle)
         elif len(answers) >= AT_ONCE_MAX:
@@ -75,8 +93,13 @@ class Settling:
                 answer[0].request.crash()
                 self.leave(answer[0])
             return
-        for (plain, lines, _, body, _, _), who in zip(answers, said, strict=True):
-            plain.request.whole(lines, plain.ident, who, body)
+        for (plain, lines, _, body, (_, told), _, _), who in zip(answers, said, strict=True):
+            request = plain.request
+            if isinstance(told, Tokens):
+                name = plain.ident.encode()
+                request.streamed(STREAM_LINES % (lines, name, name, who), body)
+            else:
+                request.whole(lines, plain.ident, who, body)
             plain.load.leave()
         self._gateway.metrics.under_way -= len(answers)
 
@@ -85,36 +108,42 @@ class Settling:
         plain.load.leave()
         self._gateway.metrics.under_way -= 1
 
-    def _record(
-        self, answers: list[tuple[Plain, bytes, str, bytes, express.Found, float]]
-    ) -> list[bytes]:
+    def _record(self, answers: list[_Answer]) -> list[bytes]:
         """Put them on record; return the header lines that say who answered."""
         who: list[bytes] = []
         kept: list[Kept] = []
         sums: dict[Way, _Sum] = {}
-        for plain, _, theirs, _, (model, counts), now in answers:
+        for plain, _, theirs, _, (model, told), now, first_s in answers:
             way, ident, began = plain.way, plain.ident, plain.at
             said = way.said
             if said is None or said.model != model:
                 said = way.saying(model)
             took_s = now - plain.since
             at = began + took_s
-            kept.append((ident, said.form.whole(ident, began, at, counts, theirs), at))
             one = sums.get(way)
             if one is None:
-                one = sums[way] = _Sum([], [], [])
+                one = sums[way] = _Sum([], [], [], [])
+            if isinstance(told, Tokens):
+                record = said.form.fill(ident, began, at, told, theirs, first_s)
+                counts: tuple[int, ...] = (told.input, told.output)
+                one[3].append((at, first_s))
+            else:
+                record, counts = said.form.whole(ident, began, at, told, theirs), told
+            kept.append((ident, record, at))
             one[0].append((at, took_s))
             one[1].append(counts[0])
             one[2].append(counts[1])
             who.append(said.lines)
         gateway, now = self._gateway, answers[-1][5]
         gateway.on_plain(kept)
-        for way, (ended, inputs, outputs) in sums.items():
+        for way, (ended, inputs, outputs, begun) in sums.items():
             case = way.case
             assert case is not None
             assert way.sums is not None
             candidate = case.prepared.candidate
             way.sums.add(ended, sum(inputs), sum(outputs))
             gateway.state.well(candidate, now, len(ended))
-            gateway.on_well(candidate, ended)
+            gateway.on_well(candidate, begun or ended)
+            for _, first_s in begun:
+                gateway.metrics.first_token.add(candidate.upstream, first_s)
         return who

@@ -16,11 +16,13 @@ from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.gaps import SUSPECT_FLOOR_S
 from outlast.gateway.live import Live, Odd
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import Listener
+from outlast.gateway.relay.call import STREAM, Connection, Listener
 from outlast.gateway.relay.lane import LOOK_S, Plain
 from outlast.gateway.relay.run import Run
 
 _log = structlog.get_logger(__name__)
+_HEAD = HeadReceived(0, 200, {}, 0.0)
+"""Of an answer whose head C has read."""
 
 
 class Streamed(Plain):
@@ -30,13 +32,30 @@ class Streamed(Plain):
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
-        self.quick = False
+        self.quick = STREAM
         self._live: Live | None = None
         self._flow: Flow | None = None
         """Takes in text, once something was shown."""
         self._alarm: asyncio.TimerHandle | None = None
 
     # -- the upstream --------------------------------------------------------------------------
+
+    def quickly(self, connection: Connection, answer: tuple[bytes, str, bytes]) -> bool:
+        lines, theirs, body = answer
+        surface, now = self.request.surface, self._lane.monotonic()
+        live = Live(surface.format, surface.codecs[surface.format], _HEAD)
+        try:
+            shown = live.feed(body, now)
+        except Odd:
+            return False
+        if not live.ended:
+            return False
+        connection.give_back()
+        self.listener = self._connection = None
+        tokens = live.estimated(max(1, len(self.question) // 4))
+        found = (live.model, tokens)
+        self._lane.settling.add(self, lines, theirs, shown, found, now - self.since)
+        return True
 
     def headed(self, status: int, headers: dict[str, str]) -> None:
         if not self._live_from(status, headers):
@@ -48,7 +67,7 @@ class Streamed(Plain):
             return False
         head = HeadReceived(0, status, headers, self._lane.clock.monotonic())
         surface = self.request.surface
-        self._live = Live(surface.codecs[surface.format], head)
+        self._live = Live(surface.format, surface.codecs[surface.format], head)
         return True
 
     def received(self, data: bytes) -> None:
@@ -122,6 +141,9 @@ class Streamed(Plain):
             self.request.stream(self._lane.stream_lines(self, live.head, live.model))
             self.request.body(out)
             self.request.flush()
+            write = self.request.chunk_writer()
+            if flow.passes_chunks and write is not None:
+                self.show(flow.tap(write, self._half, self._lane.monotonic))
 
     def _calm_s(self) -> float:
         case = self.way.case
@@ -134,6 +156,12 @@ class Streamed(Plain):
         if flow.waiting and not flow.flushing:
             flow.flushing = True
             self._lane.alarms().half(self, flow.half_at + FLUSH_S - now)
+
+    def _half(self) -> None:
+        """Half a word has begun to wait."""
+        flow = self._flow
+        assert flow is not None
+        self._wait(flow, flow.life_at)
 
     def flush(self) -> None:
         """It is time to look at the half word that waits."""
@@ -173,12 +201,14 @@ class Streamed(Plain):
 
     def _over(self) -> None:
         """Nobody needs to look at it any more."""
+        self.show(None)
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
     def _the_long_way(self) -> tuple[Run, Listener]:
         self._over()
+        self.quick = 0
         live = self._live
         run = self.request.running = self._lane.run_of(self)
         heard = live.heard if live is not None else []

@@ -117,6 +117,11 @@ def tokens_of(usage: object) -> Tokens | None:
     write = count_of(details.get("cache_write_tokens"))
     said = usage.get("completion_tokens_details")
     reasoning = count_of(said.get("reasoning_tokens")) if isinstance(said, dict) else 0
+    return tokens_from(prompt, output, read, write, reasoning)
+
+
+def tokens_from(prompt: int, output: int, read: int, write: int, reasoning: int) -> Tokens:
+    """Return these counts, where `prompt` includes what was read from a cache and written to it."""
     read = min(read, prompt)
     write = min(write, prompt - read)
     return Tokens(
