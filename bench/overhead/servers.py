@@ -35,6 +35,8 @@ class Server:
     """From SIGCONT to the measured window; what compiles while it runs needs longer."""
     slow = False
     """Whether it is so slow that many paced streams are asked of it once, in the first round."""
+    settles_s = 0.0
+    """How long it must have been quiet to have cleared up; longer where it puts work off."""
     within_s = 30.0
     """How long it may take to start."""
     ready_headers: ClassVar[dict[str, str]] = {}
@@ -228,6 +230,8 @@ class Outlast(Server):
 
     name = "outlast"
     warm_s = 0.5
+    settles_s = 1.0
+    """It stores receipts once it is quieter: they are to be paid for before the next run."""
 
     _key = ""
 

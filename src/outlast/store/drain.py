@@ -39,9 +39,9 @@ BATCH_RECORDS = 200
 BUSY_PER_S = 500
 """While more than this comes in, most of it waits in the journal: the database's work takes the
 processor, and the interpreter, from answers. One batch for each pause is stored all the same."""
-BUSY_PAUSE_S = 0.25
-BACKLOG_LIMIT = 200_000
-"""More than this does not wait, however busy we are: at 600 bytes each an eighth of the journal.
+BUSY_PAUSE_S = 0.5
+BACKLOG_LIMIT = 400_000
+"""More than this does not wait, however busy we are: at 600 bytes each a quarter of the journal.
 Larger ones wait until half of the journal is full."""
 GATHER_S = 0.05
 """After the first record, wait for others: one transaction for all of them."""
