@@ -37,7 +37,7 @@ _LINES: dict[bytes, bytes] = {}
 _LINES_MAX = 512
 _HEAD_END = b"\r\n\r\n"
 _chunks = compiled("chunks")
-_TOGETHER_BYTES = 64 << 10
+TOGETHER_BYTES = 64 << 10
 """Up to here head and body are one piece; beyond, the copy would cost more than the call."""
 
 
@@ -232,7 +232,9 @@ class Connection(asyncio.Protocol):
         self._call, self._reused, self._sent_at = call, True, now
         call.carried_by(self)
         body = call.body
-        if len(body) <= _TOGETHER_BYTES:
+        if not body:
+            transport.write(call.head)
+        elif len(body) <= TOGETHER_BYTES:
             transport.write(call.head + body)
         else:
             transport.writelines((call.head, body))

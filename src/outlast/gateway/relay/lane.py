@@ -23,7 +23,14 @@ from outlast.gateway.limits import InFlight
 from outlast.gateway.live import Live
 from outlast.gateway.record import degraded_of
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import WHOLE, Call, Connection, Listener, passed_line
+from outlast.gateway.relay.call import (
+    TOGETHER_BYTES,
+    WHOLE,
+    Call,
+    Connection,
+    Listener,
+    passed_line,
+)
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.request import Request
 from outlast.gateway.relay.run import Alarms, Run
@@ -70,12 +77,14 @@ class Plain(Call):
         since: float,
     ) -> None:
         """`question`: the client's body; `body`: the upstream's."""
-        assert way.origin is not None
         # As Call does: it is made for each request.
         self.pool = lane.relay
         self.origin = way.origin
-        self.head = b"%b%d\r\n\r\n" % (way.head, len(body))
-        self.body = body
+        size = len(body)
+        if size <= TOGETHER_BYTES:
+            self.head, self.body = b"%b%d\r\n\r\n%b" % (way.head, size, body), b""
+        else:
+            self.head, self.body = b"%b%d\r\n\r\n" % (way.head, size), body
         self.listener = self
         self._connection = None
         self._task = None

@@ -17,6 +17,9 @@ from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import Origin
 from outlast.nouns import Format
 
+NOWHERE = Origin(("", 0, "", False), "", 0, tls=False, host_line="", credential={}, connect_s=0.0)
+"""Where requests go that are never plain."""
+
 
 class Saying(NamedTuple):
     """What is said of answers of one model."""
@@ -37,7 +40,7 @@ class Way(msgspec.Struct, eq=False):
     case: express.Case | None = None
     """None: such requests are never plain."""
     sums: Sums | None = None
-    origin: Origin | None = None
+    origin: Origin = NOWHERE
     head: bytes = b""
     """Of the call, up to its body's length."""
     format: Format = Format.OPENAI_CHAT
