@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.config import LocalSettings, Settings
+from outlast.gateway.asked import Asked
 from outlast.gateway.carrying import Carrying
+from outlast.gateway.prepare import Preparer
 from outlast.gateway.speaker import dated
-from outlast.nouns import Format, Tokens
+from outlast.nouns import Candidate, Format, Kind, Tokens
 from outlast.wire import CODECS
 from outlast.wire.canon import BadRequest, Request
 from outlast.wire.stream import MalformedFrame, Start, Stop
 from tests.gateway.test_express import MESSAGE, bodies
+from tests.service import upstream
 
 MODELS = ["claude-opus-4-8", "claude-sonnet-4-5", "claude-3-haiku-20240307", "bench-messages"]
 CREATED = 1_700_000_000
@@ -73,8 +77,53 @@ def test_a_question_is_said_in_the_same_words(said: Any, model: str) -> None:
         body = msgspec.json.encode(said)
     except UnicodeEncodeError:
         return
-    carried = Carrying(model).question(body)
-    assert carried is None or carried == of_codecs(body, model)
+    for stream in (False, True):
+        carried = Carrying(model).question(body, stream=stream)
+        if carried is not None:
+            assert carried == of_codecs(body, model)
+            assert (said.get("stream") is True) is stream
+
+
+def test_a_streams_question_is_carried_as_one() -> None:
+    said = {"model": "x", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    body = msgspec.json.encode(said)
+    carried = Carrying("claude-opus-4-8").question(body, stream=True)
+    assert carried is not None
+    assert carried == of_codecs(body, "claude-opus-4-8")
+
+
+def preparer(body: bytes, stream: bool) -> Preparer:
+    asked_for = Asked(
+        id="req_1",
+        format=Format.OPENAI_CHAT,
+        path="/v1/chat/completions",
+        query="",
+        headers={"user-agent": "t/1", "x-a": "1"},
+        body=body,
+        model="crossed",
+        stream=stream,
+        at=1000.0,
+    )
+    claude = upstream("claude", Kind.ANTHROPIC, "https://x.example/v1")
+    chosen = Settings(upstreams={"claude": claude}, local=LocalSettings(enabled=False))
+    return Preparer(asked_for, chosen, CODECS, cast("Any", None))
+
+
+@settings(max_examples=300, deadline=None)
+@given(asked)
+def test_a_call_is_the_same_whoever_made_its_body(said: Any) -> None:
+    try:
+        body = msgspec.json.encode(said)
+        stream = said.get("stream") is True
+        parsed = preparer(body, stream)
+        parsed.request()
+    except (UnicodeEncodeError, BadRequest):
+        return
+    to = Candidate("claude", "claude-opus-4-8", Kind.ANTHROPIC, provider="p", credential="c")
+    short, long = preparer(body, stream)(to), parsed(to)
+    for name in short.__struct_fields__:
+        if name != "reader":
+            assert getattr(short, name) == getattr(long, name), name
 
 
 QUESTIONS: list[tuple[str, dict[str, Any], bool]] = [

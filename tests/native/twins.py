@@ -153,11 +153,12 @@ def question_alike(body: bytes) -> bool:
     for model in ("claude-opus-4-8", "claude-3-haiku-20240307", "bench/é"):
         carrying = Carrying(model)
         limits = (carrying._usual_tokens, carrying._most_tokens or 0)
-        made = question(body, carrying._said, *limits)
-        if made is not None:
-            certain = True
-            with python_alone():
-                assert carrying.question(body) == made
+        for stream in (False, True):
+            made = question(body, carrying._said, *limits, stream)
+            if made is not None:
+                certain = True
+                with python_alone():
+                    assert carrying.question(body, stream=stream) == made
     return certain
 
 

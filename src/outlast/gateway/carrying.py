@@ -9,11 +9,12 @@ to the last byte.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import msgspec
 
-from outlast.gateway.asked import Asked, Prepared
+from outlast.gateway.asked import Asked
 from outlast.gateway.express import BODY_LIMIT_BYTES, Found, plain_message
 from outlast.native import compiled
 from outlast.nouns import Candidate, Format
@@ -56,6 +57,7 @@ class _Message(msgspec.Struct, omit_defaults=True):
     max_tokens: int
     system: list[_Text] = []
     messages: list[_Said] = []
+    stream: bool = False
 
 
 _question = compiled("question")
@@ -74,11 +76,12 @@ class Carrying:
         self._most_tokens = traits.max_output
         self._said = _ENCODER.encode(model)
 
-    def question(self, body: bytes) -> bytes | None:
-        """Return the upstream's body; None where the codecs must say it."""
+    def question(self, body: bytes, *, stream: bool = False) -> bytes | None:
+        """Return the upstream's body; None where the codecs must say it. `stream`: whether the
+        answer is to be one."""
         if _question is not None:
             limits = (self._usual_tokens, self._most_tokens or 0)
-            made: bytes | None = _question(body, self._said, *limits)
+            made: bytes | None = _question(body, self._said, *limits, stream)
             if made is not None:
                 return made
         try:
@@ -88,7 +91,11 @@ class Carrying:
         turns, leading = chat.messages, 0
         while leading < len(turns) and turns[leading].role in _OPERATORS:
             leading += 1
-        if chat.stream or len(turns) > TURNS_MAX or not _alternate(turns[leading:]):
+        if (
+            (chat.stream is True) is not stream
+            or len(turns) > TURNS_MAX
+            or not _alternate(turns[leading:])
+        ):
             return None
         newer, older = chat.max_completion_tokens, chat.max_tokens
         limit = older if newer is None else newer
@@ -101,12 +108,7 @@ class Carrying:
                 return None
         system = [_Text(turn.content) for turn in turns[:leading]]
         said = [_Said(turn.role, (_Text(turn.content),)) for turn in turns[leading:]]
-        return _ENCODER.encode(_Message(self._model, limit, system, said))
-
-    def agrees(self, asked: Asked, prepared: Prepared) -> bool:
-        """Whether the codecs, who made this call of it, say a request in the same words."""
-        same = self.question(asked.body) == prepared.body
-        return same and not prepared.dropped and not prepared.stops
+        return _ENCODER.encode(_Message(self._model, limit, system, said, stream))
 
     def answer(self, body: bytes, created: int) -> tuple[Found, bytes] | None:
         """Return what an answer says, and the client's body. `created`: seconds since the epoch."""
@@ -131,12 +133,17 @@ def carrying_of(asked: Asked, candidate: Candidate) -> Carrying | None:
     """Return what carries requests like this one to this candidate; None: only the codecs can."""
     if asked.format is not Format.OPENAI_CHAT or candidate.kind.wire is not Format.ANTHROPIC:
         return None
-    return None if asked.stream else Carrying(candidate.model)
+    return _carrying_to(candidate.model)
+
+
+@lru_cache(maxsize=256)
+def _carrying_to(model: str) -> Carrying:
+    return Carrying(model)
 
 
 def _alternate(turns: Sequence[_Turn]) -> bool:
     """Whether user and assistant take turns, from the user to the user."""
-    if len(turns) % 2 == 0:
+    if len(turns) % 2 == 0 or len(turns) > TURNS_MAX:
         return False
     return all(
         turn.role == ("assistant" if place % 2 else "user") for place, turn in enumerate(turns)

@@ -16,13 +16,15 @@ import msgspec
 from outlast.config import Settings
 from outlast.gateway.asked import Asked, Prepared
 from outlast.gateway.capability import Ability, ability_of
+from outlast.gateway.carrying import carrying_of
 from outlast.gateway.histories import Foreign, Mended, decode_object, mended, seals_in
 from outlast.gateway.resuming import SURELY, instruction
 from outlast.nouns import Candidate, Format, Kind
 from outlast.wire import anthropic
 from outlast.wire.anthropic.fitting import fitted_bytes, may_need_fitting
 from outlast.wire.anthropic.models import Traits, traits_of
-from outlast.wire.canon import BadRequest, Request
+from outlast.wire.anthropic.render import HEADERS
+from outlast.wire.canon import BadRequest, Rendered, Request
 from outlast.wire.codec import ApiError, Codec
 from outlast.wire.estimate import estimate_tokens
 from outlast.wire.extend import Addition, extend_body, extend_request, marked
@@ -111,7 +113,7 @@ class Preparer:
             return self._local(self.request(), candidate, self._asked.id, "")
         if candidate.kind.wire is self._asked.format:
             return self._passed(candidate)
-        return self._translated(candidate, self.request())
+        return self._carried(candidate) or self._translated(candidate, self.request())
 
     def request(self) -> Request:
         """Return the canonical request. Raises BadRequest."""
@@ -248,16 +250,35 @@ class Preparer:
             return body, ()
         return fitted_bytes(body, decode_object(body), traits)
 
+    def _carried(self, candidate: Candidate) -> Prepared | None:
+        """Return the call of a plain request; None: it has to be parsed for it."""
+        asked = self._asked
+        carrying = carrying_of(asked, candidate) if self._request is None else None
+        if carrying is None or asked.path != self._codecs[asked.format].path:
+            return None
+        if may_hold_notice(asked.body):
+            return None
+        body = carrying.question(asked.body, stream=asked.stream)
+        if body is None:
+            return None
+        return self._crossed(candidate, Rendered({}, (), HEADERS), body)
+
     def _translated(
         self, candidate: Candidate, request: Request, addition: Addition | None = None
     ) -> Prepared:
-        asked = self._asked
-        upstream = self._settings.upstreams[candidate.upstream]
         codec = self._codecs[candidate.kind.wire]
         rendered = codec.render_request(msgspec.structs.replace(request, model=candidate.model))
         body = rendered.body
         if addition is not None and not addition.instruction:
             body = marked(body, addition)
+        stops = request.stop if codec.format in EMULATED_STOP else ()
+        return self._crossed(candidate, rendered, msgspec.json.encode(body), stops)
+
+    def _crossed(
+        self, candidate: Candidate, rendered: Rendered, body: bytes, stops: tuple[str, ...] = ()
+    ) -> Prepared:
+        asked, codec = self._asked, self._codecs[candidate.kind.wire]
+        upstream = self._settings.upstreams[candidate.upstream]
         headers = {name: asked.headers[name] for name in _TRANSLATED if name in asked.headers}
         headers |= {"content-type": "application/json", "accept-encoding": "identity"}
         headers["accept"] = "text/event-stream" if asked.stream else "application/json"
@@ -265,12 +286,12 @@ class Preparer:
             candidate=candidate,
             path=url_path(upstream.base_url, candidate.kind, codec.path),
             headers=headers | _lower(rendered.headers) | _lower(upstream.headers),
-            body=msgspec.json.encode(body),
+            body=body,
             reader=codec.reader(),
             streamed=asked.stream,
             same_format=False,
             dropped=rendered.dropped,
-            stops=request.stop if codec.format in EMULATED_STOP else (),
+            stops=stops,
         )
 
 

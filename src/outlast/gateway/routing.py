@@ -186,6 +186,8 @@ def next_candidate(
     An overloaded provider is overloaded for all its keys, so the next *provider* comes before
     the next key; a refused credential is never tried again in the same exchange.
     """
+    if not tried:
+        return left[0] if left else None
     refused = {
         candidate.credential
         for candidate, verdict in tried

@@ -133,9 +133,9 @@ static At read_limit(At at, At end, Py_ssize_t *to) {
     return until != NULL && *to >= 1 ? until : NULL;
 }
 
-static int read_chat(At at, At end, Chat *chat) {
+static int read_chat(At at, At end, int stream, Chat *chat) {
     enum { MODEL = 1, MESSAGES = 2, OLDER = 4, NEWER = 8, STREAM = 16 };
-    int more, first = 1, seen = 0;
+    int more, first = 1, seen = 0, streams = 0;
     Member member;
     chat->count = chat->leading = 0;
     chat->older = chat->newer = -1;
@@ -163,15 +163,19 @@ static int read_chat(At at, At end, Chat *chat) {
             At until = native_value(member.value, end, 1, NULL);
             bit = STREAM;
             if (until == NULL) return 0;
-            member.at = said(member.value, until, "false") || said(member.value, until, "null")
-                            ? until
-                            : NULL;
+            member.at = until;
+            streams = said(member.value, until, "true");
+            if (!streams && !said(member.value, until, "false") &&
+                !said(member.value, until, "null")) {
+                return 0;
+            }
         } else {
             return 0;
         }
         if (member.at == NULL || seen & bit) return 0;
         seen |= bit;
     }
+    if (streams != stream) return 0;
     return more == 0 && seen & MODEL && seen & MESSAGES && native_space(member.at, end) == end;
 }
 
@@ -204,7 +208,9 @@ static void write_block(Out *out, Text text) {
     add_words(out, "}");
 }
 
-static void write_question(Out *out, const Chat *chat, PyObject *model, Py_ssize_t limit) {
+static void write_question(
+    Out *out, const Chat *chat, PyObject *model, Py_ssize_t limit, int stream
+) {
     add_words(out, "{\"model\":");
     add(out, PyBytes_AS_STRING(model), PyBytes_GET_SIZE(model));
     add_words(out, ",\"max_tokens\":");
@@ -221,33 +227,37 @@ static void write_question(Out *out, const Chat *chat, PyObject *model, Py_ssize
         write_block(out, chat->turns[place].content);
         add_words(out, "]}");
     }
-    add_words(out, "]}");
+    add_words(out, stream ? "],\"stream\":true}" : "]}");
 }
 
-/* question(body, model, usual, most) -> the upstream's body
+/* question(body, model, usual, most, stream) -> the upstream's body
  *
  * Carrying.question. `model`: as JSON; `usual`: the limit of tokens where none is told; `most`: the
  * greatest that can be told, 0 where there is none. */
 PyObject *native_question(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Chat chat;
     Py_ssize_t limit, usual, most;
+    int stream;
     Out out = {NULL, 0};
     PyObject *made;
     At at;
-    if (count != 4 || !PyBytes_CheckExact(args[0]) || !PyBytes_CheckExact(args[1])) Py_RETURN_NONE;
+    if (count != 5 || !PyBytes_CheckExact(args[0]) || !PyBytes_CheckExact(args[1])) Py_RETURN_NONE;
+    stream = args[4] == Py_True;
     usual = PyLong_AsSsize_t(args[2]);
     most = PyLong_AsSsize_t(args[3]);
     if (PyErr_Occurred()) return NULL;
     at = (At)PyBytes_AS_STRING(args[0]);
-    if (!read_chat(at, at + PyBytes_GET_SIZE(args[0]), &chat) || !in_turns(&chat)) Py_RETURN_NONE;
+    if (!read_chat(at, at + PyBytes_GET_SIZE(args[0]), stream, &chat) || !in_turns(&chat)) {
+        Py_RETURN_NONE;
+    }
     limit = chat.newer >= 0 ? chat.newer : chat.older;
     if (limit < 0) limit = usual;
     else if (most && limit > most) Py_RETURN_NONE;
-    write_question(&out, &chat, args[1], limit);
+    write_question(&out, &chat, args[1], limit, stream);
     made = PyBytes_FromStringAndSize(NULL, out.size);
     if (made == NULL) return NULL;
     out = (Out){PyBytes_AS_STRING(made), 0};
-    write_question(&out, &chat, args[1], limit);
+    write_question(&out, &chat, args[1], limit, stream);
     return made;
 }
 

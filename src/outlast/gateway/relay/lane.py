@@ -262,15 +262,13 @@ class Lane:
             return
         carrying = None
         if first.kind.wire is not asked.format:
-            carrying = carrying_of(asked, first)
+            carrying = None if asked.stream else carrying_of(asked, first)
             if carrying is None:
                 return
             if carrying.question(asked.body) is None:
                 del ways[name]  # as above
                 return
         prepared = gateway.preparer(surface, asked)(first)
-        if carrying is not None and not carrying.agrees(asked, prepared):
-            return
         way.carrying = carrying
         way.origin, head = self.relay.head_of(upstream, "POST", prepared.path, prepared.headers)
         way.head = f"{head}content-length: ".encode()

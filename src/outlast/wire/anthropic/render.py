@@ -29,6 +29,7 @@ from outlast.wire.anthropic.turns import Dropped, Turns
 from outlast.wire.canon import JSON, Rendered, Request, Tool, Untranslatable
 
 VERSION = "2023-06-01"
+HEADERS = {"anthropic-version": VERSION}
 DEFAULT_MAX_TOKENS = 32_000
 DEFAULT_MAX_TOKENS_ELSEWHERE = 8_192
 
@@ -72,7 +73,7 @@ def render_request(request: Request) -> Rendered:
     if request.stream:
         body["stream"] = True
     _name_the_rest(request, dropped)
-    return Rendered(body, dropped.names(), {"anthropic-version": VERSION})
+    return Rendered(body, dropped.names(), HEADERS)
 
 
 def default_max_tokens(traits: Traits) -> int:
