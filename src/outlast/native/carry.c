@@ -5,16 +5,6 @@
 
 #include <stdio.h>
 
-static int named(const Member *member, const char *name) {
-    return member->size == (Py_ssize_t)strlen(name) &&
-           memcmp(member->key, name, (size_t)member->size) == 0;
-}
-
-static int said(At from, At until, const char *words) {
-    Py_ssize_t size = (Py_ssize_t)strlen(words);
-    return until - from == size && memcmp(from, words, (size_t)size) == 0;
-}
-
 typedef struct {
     At from, until; /* a JSON string with its quotes */
 } Text;

@@ -3,10 +3,6 @@
 
 #include "native.h"
 
-typedef struct {
-    At from, until;
-} Span;
-
 #define NO_SPAN ((Span){NULL, NULL})
 
 enum { COUNTS = 6 };
@@ -37,11 +33,6 @@ enum {
 };
 
 /* -- values --------------------------------------------------------------------------------- */
-
-static int named(const Member *member, const char *name) {
-    return member->size == (Py_ssize_t)strlen(name) &&
-           memcmp(member->key, name, (size_t)member->size) == 0;
-}
 
 static int is(Span span, const char *words) {
     Py_ssize_t size = (Py_ssize_t)strlen(words);

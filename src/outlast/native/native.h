@@ -65,6 +65,19 @@ typedef struct {
  * or a key with an escape in it. `first`: whether none was read yet. */
 int native_member(Member *member, At end, int first, Watch *watch);
 
+typedef struct {
+    At from, until;
+} Span;
+
+static inline int named(const Member *member, const char *name) {
+    return member->size == (Py_ssize_t)strlen(name) &&
+           memcmp(member->key, name, (size_t)member->size) == 0;
+}
+
+static inline int said(At from, At until, const char *words) {
+    Py_ssize_t size = (Py_ssize_t)strlen(words);
+    return until - from == size && memcmp(from, words, (size_t)size) == 0;
+}
 
 /* stream.c: chunked coding. Return where the bytes of the chunk begin that is whole there, NULL: none
  * is; `next`: behind it. */

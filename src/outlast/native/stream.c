@@ -10,10 +10,6 @@
 #define FRAMES_MAX 1024
 #define HELD_LIMIT_BYTES (64 << 10)
 
-typedef struct {
-    At from, until;
-} Span;
-
 /* -- chunks --------------------------------------------------------------------------------- */
 
 /* Read the line that says how long a chunk is. Returns where its bytes begin; NULL: the line is not
