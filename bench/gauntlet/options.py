@@ -44,6 +44,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Whether only a sixth of them is tried with each script."""
     embedded: bool = True
     """Whether the embedded model answers where its weights are present."""
+    observed: bool = True
+    """Whether Outlast's observatory runs: it moves requests away from who fails often."""
     transport: str = "relay"
     """Which of Outlast's own carries the requests (`server.transport`)."""
     seed: int = 20260302

@@ -45,6 +45,8 @@ def configuration(
         'log_level = "warning"',
         "drain_s = 1",
         f'transport = "{options.transport}"',
+        "[observatory]",
+        f"enabled = {str(options.observed).lower()}",
         "[local]",
         f"enabled = {str(model is not None).lower()}",
     ]
