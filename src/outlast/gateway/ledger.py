@@ -117,8 +117,9 @@ class Ledger(Drained):
             self._together_count += len(kept)
             while self._together_count > self._recent_limit:
                 self._together_count -= len(self._together.popleft())
-        except Exception as error:  # an answer must not fail because of its record
-            self._drain.reject("kept", kept[0][0], error)
+        except Exception:  # what is wrong with one of them must not cost the others
+            for one in kept:  # who was kept already is stored once all the same
+                self.keep(*one)
 
     async def find(self, receipt_id: str, key_id: str | None) -> Receipt | None:
         """The receipt if it exists and belongs to `key_id` (None: an operator, who sees all).

@@ -234,3 +234,46 @@ async def test_a_plain_request_that_waits_long_has_its_timers_in_time(tmp_path: 
     assert not took(both)
     both.do("wait", 100.0)
     assert not both.asked()
+
+
+@pytest.mark.parametrize("step", ["interrupt", "clog", "leave", "stop"])
+async def test_an_answer_that_waits_for_the_turns_end_leaves_whatever_happens(
+    tmp_path: Path, step: str
+) -> None:
+    both = await plainly(tmp_path)
+    both.do("connect")
+    both.do("ask", asks())
+    side = both.sides[0]
+    settled, sent = len(side.settled), len(side.socket.sent)
+    connection, _ = side.upstreams[both.asked()[0]]
+    connection.data_received(whole(Format.OPENAI_CHAT))
+    assert len(side.settled) == settled, "it waits for the others of its turn"
+    getattr(side, step)()
+    side.turn()
+    assert side.settled[settled].outcome == "ok"
+    assert side.metrics.under_way == 0
+    assert (b"chat.completion" in bytes(side.socket.sent[sent:])) is (step != "leave")
+
+
+async def test_what_is_wrong_with_one_answer_costs_no_other_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = await plainly(tmp_path)
+    both.do("connect")
+    both.do("ask", asks())
+    side = both.sides[0]
+    settling = side.entrance._lane.settling if side.entrance._lane is not None else None
+    assert settling is not None
+    connection, _ = side.upstreams[both.asked()[0]]
+    connection.data_received(whole(Format.OPENAI_CHAT))
+    first = settling._answers[0]
+
+    class Broken:
+        request = type("Request", (), {"crash": lambda _: None})()
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(first[0], name)
+
+    settling._answers.insert(0, (Broken(), *first[1:]))  # type: ignore[arg-type]
+    side.turn()
+    assert bytes(side.socket.sent).count(b"chat.completion") == 3

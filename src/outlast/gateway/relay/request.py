@@ -312,6 +312,7 @@ class Request:
     def whole(self, lines: bytes, ident: str, who: bytes, body: bytes) -> None:
         """Answer 200 with an upstream's header lines and body, and be done. `ident`: this request's
         id; `who`: header lines that say who answered."""
+        self.running = None
         self.response_complete = True
         self._connection.whole(self, lines, ident, who, body)
 

@@ -50,6 +50,19 @@ class _Sum(NamedTuple):
     """Of streams: when their content began."""
 
 
+class _Leaving:
+    """Who drives a request whose answer leaves before the turn ends: nothing changes that."""
+
+    def client_gone(self) -> None: ...
+    def interrupt(self) -> None: ...
+    def clogged(self) -> None: ...
+    def unclogged(self) -> None: ...
+    def look(self) -> None: ...
+
+
+_LEAVING = _Leaving()
+
+
 class Settling:
     """Plain whole answers on their way to the record and to their clients."""
 
@@ -72,7 +85,7 @@ class Settling:
     ) -> None:
         """Take an answer; its request is nobody's from now on: it is over. `found`: the model and
         what it cost, of a stream in Tokens; `first_s`: when its first content came."""
-        plain.request.running = None
+        plain.request.running = _LEAVING
         answers = self._answers
         answers.append((plain, lines, theirs, body, found, self._monotonic(), first_s))
         if len(answers) == 1:
@@ -93,15 +106,13 @@ class Settling:
                 answer[0].request.crash()
                 self.leave(answer[0])
             return
-        for (plain, lines, _, body, (_, told), _, _), who in zip(answers, said, strict=True):
-            request = plain.request
-            if isinstance(told, Tokens):
-                name = plain.ident.encode()
-                request.streamed(STREAM_LINES % (lines, name, name, who), body)
-            else:
-                request.whole(lines, plain.ident, who, body)
-            plain.load.leave()
-        self._gateway.metrics.under_way -= len(answers)
+        for answer, who in zip(answers, said, strict=True):
+            try:
+                _send(answer, who)
+            except Exception:  # as above; the others are answered all the same
+                _log.exception("an answer failed inside Outlast")
+                answer[0].request.crash()
+            self.leave(answer[0])
 
     def leave(self, plain: Plain) -> None:
         """A plain request is over."""
@@ -147,3 +158,13 @@ class Settling:
             for _, first_s in begun:
                 gateway.metrics.first_token.add(candidate.upstream, first_s)
         return who
+
+
+def _send(answer: _Answer, who: bytes) -> None:
+    """Write an answer that is on record. `who`: header lines that say who answered."""
+    plain, lines, _, body, (_, told), _, _ = answer
+    if isinstance(told, Tokens):
+        name = plain.ident.encode()
+        plain.request.streamed(STREAM_LINES % (lines, name, name, who), body)
+    else:
+        plain.request.whole(lines, plain.ident, who, body)
