@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from outlast.gateway.ledger import ReceiptsWait
@@ -60,4 +61,15 @@ async def test_what_is_no_receipt_is_counted_and_harms_nobody(tmp_path: Path) ->
     house.ledger.record(receipt())
     assert await house.ledger.flush()
     assert (house.ledger.state.stored, house.ledger.state.rejected) == (1, 1)
+    await house.close()
+
+
+async def test_what_is_no_receipt_costs_none_of_those_that_are_kept_with_it(tmp_path: Path) -> None:
+    house = House(sqlite_url(tmp_path), tmp_path)
+    good = [receipt(f"req_{number}") for number in range(3)]
+    kept = [(one.id, msgspec.msgpack.encode(one), one.ended_at) for one in good]
+    house.ledger.keep_all([kept[0], ("req_9", b"", 1000.0), *kept[1:]])
+    assert await house.ledger.flush()
+    assert [await house.ledger.find(one.id, None) for one in good] == good
+    assert house.ledger.state.rejected == 1
     await house.close()
