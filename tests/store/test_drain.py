@@ -8,13 +8,13 @@ import msgspec
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from structlog.testing import capture_logs
 
 from outlast.clock import ManualClock
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.drain import BACKOFF_LAST_S, BUSY_PER_S, Drain, Work, backoff_s
 from outlast.store.journal import DISK_LIMIT_BYTES, SEGMENT_BYTES, Journal
 from outlast.store.migrations import SchemaTooNew
+from tests.heard import heard
 from tests.store.databases import postgresql_url, sqlite_url
 
 if TYPE_CHECKING:
@@ -332,7 +332,7 @@ async def test_what_nothing_had_room_for_is_told_in_the_log_once(tmp_path: Path)
     words.say(*map(str, range(1, 11)), durable=False)
     lost = journal.state().lost
     assert 0 < lost < 10
-    with capture_logs() as logged:
+    with heard() as logged:
         running = asyncio.create_task(words.drain.run())
         await until(lambda: words.drain.state.stored == 10 - lost and words.pruned == 1)
         words.say("11", durable=False)

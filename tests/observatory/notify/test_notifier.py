@@ -11,7 +11,6 @@ from typing import TypeVar
 
 import pytest
 from sqlalchemy import Connection, update
-from structlog.testing import capture_logs
 
 from outlast.clock import ManualClock, SystemClock
 from outlast.observatory import channels, delivering
@@ -26,6 +25,7 @@ from outlast.observatory.notify_key import BadKeyFile, load_or_make
 from outlast.observatory.notifying import Parcel, Result, Sent
 from outlast.observatory.subscribing import Channel
 from outlast.store.database import Database, DatabaseUnavailable
+from tests.heard import heard
 from tests.observatory.notify.people import AT, KEY, Needless, add, ends, step, subscription
 from tests.observatory.notify.servers import Receiver, mail_server, receiving
 from tests.store.children import child, line
@@ -201,7 +201,7 @@ async def test_a_replica_with_another_key_goes_on_saying_why(tmp_path: Path) -> 
     other = House(sqlite_url(tmp_path), bytes(32), Watched)
     task = asyncio.create_task(other.notifier.run())
     try:
-        with capture_logs() as said:
+        with heard() as said:
             async with asyncio.timeout(10):
                 await again.wait()
                 await other.notifier.close()
@@ -261,7 +261,7 @@ async def test_a_row_that_cannot_be_read_is_said_and_the_next_news_come(
     await subscribe(house, receiver)
     await house.tell("opened")
     await house.database.write(lambda one: one.execute(update(book.news).values(body="{")))
-    with capture_logs() as said:
+    with heard() as said:
         await house.tell("opened", "confirmed")
         await house.work()
         await house.close()
@@ -286,7 +286,7 @@ async def test_a_stumble_ends_nothing_and_is_said(tmp_path: Path, receiver: Rece
     await house.tell("opened")
     task = asyncio.create_task(house.notifier.run())
     try:
-        with capture_logs() as said:
+        with heard() as said:
             async with asyncio.timeout(10):
                 await stumbled.wait()
                 house.notifier.wake()

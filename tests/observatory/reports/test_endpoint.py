@@ -11,11 +11,9 @@ from urllib.parse import urlencode
 
 import msgspec
 import pytest
-import structlog
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Route
-from structlog.testing import capture_logs
 
 from outlast.clock import ManualClock
 from outlast.gateway.server import protocol_class
@@ -39,17 +37,12 @@ from outlast.observatory.report_http import PATH, Kept, Options, ReportEndpoint,
 from outlast.observatory.report_nouns import Limits
 from outlast.observatory.reporting import Reporting
 from outlast.observatory.words import Lang
+from tests.heard import heard
 from tests.observatory.reports.voices import NOON
 from tests.raw import Reply, ask, exchange
 
 GOOD: dict[str, object] = {"provider": "anthropic", "surface": "web", "works": False}
 PROXIES = read_networks(["127.0.0.0/8"])
-
-
-@pytest.fixture(autouse=True)
-def every_log_is_heard() -> None:
-    """A command that ran before in this process may have left errors alone to be logged."""
-    structlog.reset_defaults()
 
 
 class Secrets:
@@ -252,7 +245,7 @@ async def test_midnight_makes_nobody_a_second_person() -> None:
 
 
 async def test_nothing_that_is_kept_or_logged_holds_an_address_or_a_token() -> None:
-    with capture_logs() as logs:
+    with heard() as logs:
         async with house() as here:
             here.endpoint.table = parse_table(["198.51.100.0,198.51.100.255,64500,FR"])
             told = await here.report("198.51.100.7", token="browser-token", id="request-key")
@@ -445,7 +438,7 @@ async def test_a_form_that_cannot_be_taken_is_refused_as_text() -> None:
 async def test_without_trusted_proxies_a_named_client_is_not_believed_and_that_is_said_once() -> (
     None
 ):
-    with capture_logs() as logs:
+    with heard() as logs:
         async with house(trusted=()) as here:
             first = await here.report("198.51.100.7")
             second = await here.report("203.0.113.9")

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from outlast.clock import SystemClock
 from outlast.observing.background import Background, Job, Pauses
+from tests.heard import heard
 from tests.observatory.service.test_service import house, open_house
 
 SOON = Pauses(first_s=0.01, last_s=0.05)
@@ -45,7 +45,7 @@ async def test_work_that_fails_is_begun_again_and_goes_on() -> None:
         goes_on.set()
         await asyncio.Event().wait()
 
-    with capture_logs() as told:
+    with heard() as told:
         async with working(job, SOON) as background:
             await asyncio.wait_for(goes_on.wait(), 30)
             said = background.describe()
@@ -87,7 +87,7 @@ async def test_what_ran_for_long_before_it_failed_is_begun_again_soon() -> None:
         raise RuntimeError("again")
 
     # Each run counts as long here.
-    with capture_logs() as told:
+    with heard() as told:
         async with working(job, Pauses(first_s=0.01, last_s=3600.0, steady_s=0.0)):
             await asyncio.wait_for(goes_on.wait(), 30)
     failed = [one for one in told if one["event"] == "background_work_failed"]
