@@ -6,6 +6,9 @@ that is decided (continuity).
 
 from __future__ import annotations
 
+import contextlib
+import gc
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -34,6 +37,19 @@ IN_TEXT = {
 RAISED = (anthropic.APIError, openai.APIError, httpx2.RemoteProtocolError, AnswerFailed)
 
 
+@contextlib.contextmanager
+def giving_up() -> Iterator[None]:
+    """The SDK raises. What it leaves half read is collected here, by the loop's own thread.
+
+    Its nested generators stay in a cycle with the error. A collection in another thread can meet
+    one of them that the loop is closing at that moment, and Python says so as an error that
+    nobody raised ("async generator already executing").
+    """
+    with pytest.raises(RAISED):
+        yield
+    gc.collect()
+
+
 @pytest.mark.parametrize(
     ("fault", "surface", "target"),
     [
@@ -47,7 +63,7 @@ async def test_a_torn_text_that_nobody_can_finish_is_never_a_clean_answer(
 ) -> None:
     house.play(Script(seed=1, faults=(IN_TEXT[fault],)))
     body = question(surface, f"to-{target}", "Hello [[chars=200]]")
-    with pytest.raises(RAISED):
+    with giving_up():
         await hear(house, surface, body, stream=True)
     reply = await house.post(PATHS[surface], {**body, "stream": True})
     assert (reply.status, reply.whole, reply.closed) == (200, False, True)
@@ -82,5 +98,5 @@ async def test_a_whole_call_before_a_torn_one_is_a_valid_turn_of_its_own(
         heard = await hear(house, surface, body, stream=True)
         assert [call.arguments["path"] for call in heard.calls] == ["a"]
     else:
-        with pytest.raises(RAISED):
+        with giving_up():
             await hear(house, surface, body, stream=True)
