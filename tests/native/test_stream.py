@@ -180,7 +180,7 @@ def test_both_learn_the_same_of_silences(times: list[float], since: float) -> No
 
 
 def test_what_is_not_bytes_is_pythons() -> None:
-    names = ["chunks", "pieces", "passed", "weigh", "streamed"]
+    names = ["chunks", "pieces", "weigh", "streamed"]
     names += [f"{form}_{end}" for form in ("chat", "messages") for end in ("begins", "ends")]
     for name in names:
         assert function(name)() is None

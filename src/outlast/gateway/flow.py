@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
@@ -35,7 +34,7 @@ _ONE = msgspec.json.Decoder(str)
 _END = b"\n\n"
 _NOTHING: list[int] = []
 _INSIDE = frozenset(char for char in map(chr, range(128)) if joined(char))
-_passed = compiled("passed")
+_tap = compiled("tap")
 
 
 class Flow:
@@ -158,7 +157,7 @@ class Flow:
     @property
     def passes_chunks(self) -> bool:
         """Whether frames reach the client as they are, and can be read where chunks are."""
-        return _passed is not None and self._render is None
+        return _tap is not None and self._render is None
 
     def tap(
         self, write: Callable[[bytes], None], half: Callable[[], None], clock: Callable[[], float]
@@ -167,44 +166,12 @@ class Flow:
         gets chunks too; it returns False where they bring anything else than whole frames of this
         text, or may. `half`: a word waits, and nobody will call `flush`.
 
-        One function, with all it needs in one place: most reads of live streams pass it alone, and
-        of a thousand streams nothing is in the processor's caches when their turn comes.
+        All of it in C: most reads of live streams pass it alone.
         """
-        assert _passed is not None
-
-        def take(
-            data: bytes,
-            flow: Flow = self,
-            passed: Callable[..., Any] = _passed,
-            before: bytes = self._before,
-            after: bytes = self._after,
-            words: bool = self._words,
-            clock: Callable[[], float] = clock,
-            write: Callable[[bytes], None] = write,
-        ) -> bool:
-            waited = flow.waiting
-            found = passed(data, before, after, waited, words)
-            if found is None or flow.rest:
-                return False
-            said, out, waiting = found
-            now = flow.life_at = clock()
-            flow.runs.append(said)
-            flow.times.append(now)
-            if waiting or waited:
-                if out or not waited:
-                    flow.half_at = now
-                flow.waiting = waiting
-                if waiting and not flow.flushing:
-                    half()
-            if out:
-                if waited:
-                    flow._lent = _NOTHING
-                flow.mid_word = False
-                flow.spoke_at = now
-                write(out)
-            return True
-
-        return take
+        assert _tap is not None
+        shape = self._before, self._after, self._words
+        taking: Callable[[bytes], bool] = _tap(self, *shape, _NOTHING, write, half, clock)
+        return taking
 
     def _many(self, data: bytes, now: float) -> bytes | None:
         """As `feed`, for many frames or parts of them."""

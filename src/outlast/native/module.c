@@ -20,7 +20,8 @@ static PyMethodDef methods[] = {
     {"streamed", (PyCFunction)(void (*)(void))native_streamed, METH_FASTCALL, NULL},
     {"chunks", (PyCFunction)(void (*)(void))native_chunks, METH_FASTCALL, NULL},
     {"pieces", (PyCFunction)(void (*)(void))native_pieces, METH_FASTCALL, NULL},
-    {"passed", (PyCFunction)(void (*)(void))native_passed, METH_FASTCALL, NULL},
+    {"tap", (PyCFunction)(void (*)(void))native_tap, METH_FASTCALL, NULL},
+    {"reads", (PyCFunction)(void (*)(void))native_reads, METH_FASTCALL, NULL},
     {"weigh", (PyCFunction)(void (*)(void))native_weigh, METH_FASTCALL, NULL},
     {"learn", (PyCFunction)(void (*)(void))native_learn, METH_FASTCALL, NULL},
     {"chat_begins", (PyCFunction)(void (*)(void))native_chat_begins, METH_FASTCALL, NULL},
@@ -32,7 +33,23 @@ static PyMethodDef methods[] = {
 
 static int fill(PyObject *module) {
     native_record_begin();
+    if (native_tap_begin(module) < 0) return -1;
     return PyModule_AddStringConstant(module, "SOURCE", SOURCE);
+}
+
+static int traverse(PyObject *module, visitproc visit, void *arg) {
+    NativeState *state = native_state(module);
+    Py_VISIT(state->tap);
+    Py_VISIT(state->reads);
+    return 0;
+}
+
+static int clear(PyObject *module) {
+    NativeState *state = native_state(module);
+    Py_CLEAR(state->tap);
+    Py_CLEAR(state->reads);
+    Py_CLEAR(state->append);
+    return 0;
 }
 
 static PyModuleDef_Slot slots[] = {
@@ -44,7 +61,7 @@ static PyModuleDef_Slot slots[] = {
 };
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "outlast_native", NULL, 0, methods, slots, NULL, NULL, NULL,
+    PyModuleDef_HEAD_INIT, "outlast_native", NULL, sizeof(NativeState), methods, slots, traverse, clear, NULL,
 };
 
 PyMODINIT_FUNC PyInit_outlast_native(void) { return PyModuleDef_Init(&definition); }

@@ -23,8 +23,9 @@ PyObject *native_completion(PyObject *module, PyObject *const *args, Py_ssize_t 
 PyObject *native_streamed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_chunks(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_pieces(PyObject *module, PyObject *const *args, Py_ssize_t count);
-PyObject *native_passed(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_weigh(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_tap(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_reads(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_learn(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_chat_begins(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_chat_ends(PyObject *module, PyObject *const *args, Py_ssize_t count);
@@ -84,5 +85,37 @@ static inline int said(At from, At until, const char *words) {
 At native_chunk(At at, At end, Py_ssize_t *size, At *next);
 /* Return the bytes of these whole chunks, `total` in all. */
 PyObject *native_payload(At at, At end, Py_ssize_t total);
+
+/* stream.c: frames that differ in one JSON string alone, whose quotes are the last byte of `before`
+ * and the first of `after`. `words`: whether words are kept whole. */
+typedef struct {
+    At before, after;
+    Py_ssize_t before_bytes, after_bytes;
+    int words;
+} NativeShape;
+
+/* 0: these are none. The bytes must stay as long as the shape. */
+int native_shape(NativeShape *shape, PyObject *before, PyObject *after, PyObject *words);
+
+/* What a read of whole chunks, of whole frames of one shape, says; the chunk that goes out now, of
+ * what was held before and of what ends no word that may go on; and what is held then. Bytes. */
+typedef struct {
+    PyObject *said, *out, *held;
+} NativePassed;
+
+/* 0: it is anything else; -1: an error. */
+int native_pass(PyObject *read, const NativeShape *shape, PyObject *held, NativePassed *passed);
+
+/* The module's own. */
+typedef struct {
+    PyTypeObject *tap, *reads; /* tap.c */
+    PyObject *append;
+} NativeState;
+
+static inline NativeState *native_state(PyObject *module) {
+    return (NativeState *)PyModule_GetState(module);
+}
+
+int native_tap_begin(PyObject *module);
 
 #endif

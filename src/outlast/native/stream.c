@@ -153,17 +153,11 @@ static int ends_joined(Span inside, int escaped) {
 /* -- frames --------------------------------------------------------------------------------- */
 
 typedef struct {
-    At before, after;
-    Py_ssize_t before_bytes, after_bytes;
-    int words;
-} Shape;
-
-typedef struct {
     Span inside; /* the text, as it stands in its JSON string */
     int first, last; /* whether the text begins, and ends, inside a word */
 } Piece;
 
-static int shape_of(Shape *shape, PyObject *before, PyObject *after, PyObject *words) {
+int native_shape(NativeShape *shape, PyObject *before, PyObject *after, PyObject *words) {
     if (!PyBytes_CheckExact(before) || !PyBytes_CheckExact(after)) return 0;
     shape->before = (At)PyBytes_AS_STRING(before);
     shape->before_bytes = PyBytes_GET_SIZE(before);
@@ -174,13 +168,13 @@ static int shape_of(Shape *shape, PyObject *before, PyObject *after, PyObject *w
     return shape->before_bytes > 0 && shape->after_bytes > 0 && shape->after[0] == '"';
 }
 
-static int begins(const Shape *shape, At at, At end) {
+static int begins(const NativeShape *shape, At at, At end) {
     return end - at >= shape->before_bytes &&
            memcmp(at, shape->before, (size_t)shape->before_bytes) == 0;
 }
 
 /* Step over a frame of this shape; NULL where there is none. */
-static At frame(const Shape *shape, At at, At end, Piece *piece) {
+static At frame(const NativeShape *shape, At at, At end, Piece *piece) {
     int escaped;
     if (!begins(shape, at, end)) return NULL;
     piece->inside.from = at + shape->before_bytes;
@@ -198,7 +192,7 @@ static At frame(const Shape *shape, At at, At end, Piece *piece) {
 }
 
 /* Whether what stands behind a text is there; `joint`: and what stands before the next, behind it. */
-static int contains(const Shape *shape, At at, At end, int joint) {
+static int contains(const NativeShape *shape, At at, At end, int joint) {
     for (; end - at >= shape->after_bytes; at++) {
         at = memchr(at, shape->after[0], (size_t)(end - at - shape->after_bytes + 1));
         if (at == NULL) return 0;
@@ -245,13 +239,13 @@ static PyObject *insides(const Piece *pieces, Py_ssize_t count) {
  * The whole frames of this shape at the head of `data`, up to `end`; of them, up to `told`, may go
  * out what ends no word that may go on, and what is `waiting` before it; -1: not even that. */
 PyObject *native_pieces(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    Shape shape;
+    NativeShape shape;
     Piece pieces[FRAMES_MAX];
     At data, at, end, next;
     Py_ssize_t found = 0, out, place;
     PyObject *said;
     if (count != 5 || !PyBytes_CheckExact(args[0])) Py_RETURN_NONE;
-    if (!shape_of(&shape, args[1], args[2], args[4])) Py_RETURN_NONE;
+    if (!native_shape(&shape, args[1], args[2], args[4])) Py_RETURN_NONE;
     at = data = (At)PyBytes_AS_STRING(args[0]);
     end = data + PyBytes_GET_SIZE(args[0]);
     while (found < FRAMES_MAX && (next = frame(&shape, at, end, &pieces[found])) != NULL) {
@@ -273,7 +267,7 @@ PyObject *native_pieces(PyObject *module, PyObject *const *args, Py_ssize_t coun
 #define TOGETHER_MAX 64
 
 /* Return one chunk of what waits and these frames; `keep`: instead, these bytes as they are. */
-static PyObject *together(PyObject *held, const Shape *shape, const Piece *pieces, Py_ssize_t count, int chunked) {
+static PyObject *together(PyObject *held, const NativeShape *shape, const Piece *pieces, Py_ssize_t count, int chunked) {
     char line[24];
     Py_ssize_t size = held == NULL ? 0 : PyBytes_GET_SIZE(held), lead = 0;
     PyObject *out;
@@ -311,51 +305,38 @@ static int ours(At at) {
     return 1;
 }
 
-/* passed(data, before, after, held, words) -> (said, out, held)
- *
- * Whole chunks, of whole frames of this shape and nothing else: what they say; the chunk that goes
- * out now, of what was held before and of what ends no word that may go on; and what is held then. */
-PyObject *native_passed(PyObject *module, PyObject *const *args, Py_ssize_t count) {
-    Shape shape;
+int native_pass(PyObject *read, const NativeShape *shape, PyObject *held, NativePassed *passed) {
     Piece pieces[TOGETHER_MAX];
-    At data, at, end, from, next;
+    At data = (At)PyBytes_AS_STRING(read), end = data + PyBytes_GET_SIZE(read), at, from, next;
     Py_ssize_t found = 0, chunks = 0, size, out;
-    PyObject *held, *said, *sent, *kept;
-    if (count != 5 || !PyBytes_CheckExact(args[0]) || !PyBytes_CheckExact(args[3])) Py_RETURN_NONE;
-    if (!shape_of(&shape, args[1], args[2], args[4])) Py_RETURN_NONE;
-    held = args[3];
-    data = (At)PyBytes_AS_STRING(args[0]);
-    end = data + PyBytes_GET_SIZE(args[0]);
-    if (end - data + PyBytes_GET_SIZE(held) > HELD_LIMIT_BYTES) Py_RETURN_NONE;
+    if (end - data + PyBytes_GET_SIZE(held) > HELD_LIMIT_BYTES) return 0;
     for (at = data; at < end; at = next) {
         from = native_chunk(at, end, &size, &next);
-        if (from == NULL) Py_RETURN_NONE;
+        if (from == NULL) return 0;
         while (from < next - 2) {
-            if (found == TOGETHER_MAX) Py_RETURN_NONE;
-            from = frame(&shape, from, next - 2, &pieces[found]);
-            if (from == NULL) Py_RETURN_NONE;
+            if (found == TOGETHER_MAX) return 0;
+            from = frame(shape, from, next - 2, &pieces[found]);
+            if (from == NULL) return 0;
             found++;
         }
         chunks++;
     }
-    if (found == 0) Py_RETURN_NONE;
-    out = told(pieces, found, PyBytes_GET_SIZE(held) > 0, shape.words);
-    said = insides(pieces, found);
-    if (said == NULL) return NULL;
+    if (found == 0) return 0;
+    out = told(pieces, found, PyBytes_GET_SIZE(held) > 0, shape->words);
+    passed->said = insides(pieces, found);
     if (out == found && PyBytes_GET_SIZE(held) == 0 && chunks == 1 && ours(data)) {
-        sent = Py_NewRef(args[0]);
+        passed->out = Py_NewRef(read);
     } else {
-        sent = out < 0 ? PyBytes_FromStringAndSize(NULL, 0) : together(held, &shape, pieces, out, 1);
+        passed->out = out < 0 ? PyBytes_FromStringAndSize(NULL, 0)
+                              : together(held, shape, pieces, out, 1);
     }
-    if (out < 0) kept = together(held, &shape, pieces, found, 0);
-    else kept = together(NULL, &shape, pieces + out, found - out, 0);
-    if (sent == NULL || kept == NULL) {
-        Py_DECREF(said);
-        Py_XDECREF(sent);
-        Py_XDECREF(kept);
-        return NULL;
-    }
-    return Py_BuildValue("NNN", said, sent, kept);
+    passed->held = out < 0 ? together(held, shape, pieces, found, 0)
+                           : together(NULL, shape, pieces + out, found - out, 0);
+    if (passed->said != NULL && passed->out != NULL && passed->held != NULL) return 1;
+    Py_CLEAR(passed->said);
+    Py_CLEAR(passed->out);
+    Py_CLEAR(passed->held);
+    return -1;
 }
 
 /* weigh(said) -> (letters, digits, spaces, lines, signs)

@@ -37,6 +37,7 @@ _LINES: dict[bytes, bytes] = {}
 _LINES_MAX = 512
 _HEAD_END = b"\r\n\r\n"
 _chunks = compiled("chunks")
+_reads = compiled("reads")
 TOGETHER_BYTES = 64 << 10
 """Up to here head and body are one piece; beyond, the copy would cost more than the call."""
 
@@ -131,7 +132,7 @@ class Call:
     def show(self, tap: Tap | None) -> None:
         """Let it take reads that begin with a chunk, before the listener hears of them."""
         if self._connection is not None:
-            self._connection.tap = tap
+            self._connection.reads.tap = tap
 
     def release(self) -> None:
         """What is wanted has come. Its last bytes are waited for, so that the connection stays."""
@@ -178,6 +179,18 @@ class Call:
             listener.ended()
 
 
+class Reads:
+    """What reads mean to a connection; in C it also takes them, as `data_received`."""
+
+    __slots__ = ("missing", "tap")
+
+    def __init__(self) -> None:
+        self.tap: Tap | None = None
+        """Is shown them first, where a chunk begins; in C alone."""
+        self.missing = -1
+        """Bytes until the next chunk begins: 0, it does now; -1: the parser alone knows."""
+
+
 class Connection(asyncio.Protocol):
     """One connection to an upstream; httptools calls the `on_…` methods while it parses."""
 
@@ -194,6 +207,11 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
         self._read_paused = False
         self.idle_since = 0.0
+        self.reads = Reads()
+        if _reads is not None:
+            self.reads = _reads(self.data_received)
+            # What the event loop calls with each read, in this method's place.
+            self.data_received = self.reads  # type: ignore[assignment,method-assign]
         self._begin()
 
     def _begin(self) -> None:
@@ -208,9 +226,8 @@ class Connection(asyncio.Protocol):
         self.whole = False
         self._surplus = False
         self._until_close = False
-        self.tap: Tap | None = None
-        self._missing = -1
-        """Bytes until the next chunk begins: 0, it does now; -1: the parser alone knows."""
+        self.reads.tap = None
+        self.reads.missing = -1
         self._kept = False
         self._status = 0
 
@@ -248,7 +265,7 @@ class Connection(asyncio.Protocol):
 
     def give_back(self) -> None:
         """Its call is over, and it is free for another."""
-        self._call = self.tap = None
+        self._call = self.reads.tap = None
         transport = self._transport
         assert transport is not None
         if transport.get_write_buffer_size() > 0:  # an answer before the question's end
@@ -273,7 +290,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        self._call = self.tap = None
+        self._call = self.reads.tap = None
         if self._transport is not None:
             self._transport.abort()
 
@@ -283,9 +300,6 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        tap = self.tap
-        if tap is not None and not self._missing and tap(data):
-            return
         call = self._call
         if call is None:  # nobody asked
             self.abort()
@@ -323,7 +337,7 @@ class Connection(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         """Let the parser read, or in its place who reads whole chunks."""
-        if self._missing >= 0:
+        if self.reads.missing >= 0:
             self._read_chunks(data)
         elif self._headed or _chunks is None:
             self._parser.feed_data(data)
@@ -340,7 +354,7 @@ class Connection(asyncio.Protocol):
         open_still = not self._headed
         self._parser.feed_data(data[end - 1 : end])
         if open_still and self._headed and self._coded and not self.whole:
-            self._missing = 0
+            self.reads.missing = 0
             self._read_chunks(data[end:])
         elif end < len(data):
             self._parser.feed_data(data[end:])
@@ -349,17 +363,17 @@ class Connection(asyncio.Protocol):
         """Read whole chunks in the parser's place; the parser gets the others, from their
         beginning to their end, and the last one."""
         assert _chunks is not None
-        at = min(self._missing, len(data))
+        at = min(self.reads.missing, len(data))
         if at:
             self._parser.feed_data(data[:at])
-            self._missing -= at
+            self.reads.missing -= at
         if at == len(data):
             return
         payload, end, missing = _chunks(data, at)
         if payload:
             self._pieces.append(payload)
         if end < len(data):
-            self._missing = missing
+            self.reads.missing = missing
             self._parser.feed_data(data[end:])
 
     def _tell(self, call: Call) -> None:
@@ -407,7 +421,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         call, self._call = self._call, None
-        self._transport = self.tap = None
+        self._transport = self.reads.tap = None
         if call is None:
             self._pool.forget(self._origin, self)
         elif self._until_close and exc is None:

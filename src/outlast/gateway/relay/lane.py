@@ -6,6 +6,7 @@ client or of a timer, goes the long way: a run of an exchange takes over what is
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 
 import msgspec
@@ -20,7 +21,6 @@ from outlast.gateway.events import BytesReceived, Event, HeadReceived
 from outlast.gateway.exchange import Exchange
 from outlast.gateway.http import Gateway, Roster, new_ids, notice_of
 from outlast.gateway.limits import InFlight
-from outlast.gateway.live import Live
 from outlast.gateway.record import degraded_of
 from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import (
@@ -335,36 +335,21 @@ class Lane:
 
     def stream_lines(self, plain: Plain, head: HeadReceived, model: str) -> bytes:
         """Return the header lines of a stream that this model answers."""
-        passed = heads.lines(verdicts.passed_headers(head.headers)).encode("latin-1", "replace")
         ident = plain.ident.encode()
-        return STREAM_LINES % (passed, ident, ident, plain.way.saying(model).lines)
+        who = plain.way.saying(model).lines
+        return STREAM_LINES % (self.passed_lines(head), ident, ident, who)
 
-    def settle(self, plain: Plain, live: Live) -> None:
-        """A plain stream is whole: put it on record."""
-        case, sums, gateway, now = (
-            plain.way.case,
-            plain.way.sums,
-            self._gateway,
-            self.monotonic(),
-        )
+    def passed_lines(self, head: HeadReceived) -> bytes:
+        """Return those of an upstream's header lines that clients see."""
+        return heads.lines(verdicts.passed_headers(head.headers)).encode("latin-1", "replace")
+
+    def learn_gaps(self, plain: Plain, times: array[float]) -> float:
+        """Learn from a stream's pace; return the seconds to its first content. `times`: when pieces
+        of it came."""
+        case = plain.way.case
         assert case is not None
-        assert sums is not None
-        candidate, times, headers = case.prepared.candidate, live.times, live.head.headers
-        gateway.state.gaps(candidate).learn(times[0], times[1:])
-        first_s, took_s = times[0] - plain.since, now - plain.since
-        model, tokens = live.model, live.estimated(max(1, len(plain.question) // 4))
-        theirs = headers.get("request-id") or headers.get("x-request-id", "")
-        ended_at, form = plain.at + took_s, plain.way.saying(model).form
-        record = form.fill(plain.ident, plain.at, ended_at, tokens, theirs, first_s)
-        gateway.state.well(candidate, now)
-        gateway.on_well(candidate, [(ended_at, first_s)])
-        gateway.on_plain([(plain.ident, record, ended_at)])
-        sums.add([(ended_at, took_s)], tokens.input, tokens.output)
-        gateway.metrics.first_token.add(candidate.upstream, first_s)
-
-    def leave(self, plain: Plain) -> None:
-        """A plain request is over."""
-        self.settling.leave(plain)
+        self._gateway.state.gaps(case.prepared.candidate).learn(times[0], times[1:])
+        return times[0] - plain.since
 
     def new_id(self) -> str:
         """Return a request's id; the random bytes of many are asked for at once."""

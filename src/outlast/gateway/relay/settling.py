@@ -34,9 +34,11 @@ STREAM_LINES = (
 )
 """Header lines: the upstream's, our id twice, who answered."""
 
-_Answer = tuple["Plain", bytes, str, bytes, tuple[str, express.Counts | Tokens], float, float]
+_Found = tuple[str, express.Counts | Tokens]
+_Answer = tuple["Plain", bytes, str, bytes, _Found, float, float, bool]
 """Whose it is; the upstream's header lines, its own request id, its body; what that says, of a
-stream in Tokens; when it was here (monotonic); when a stream's content began, after the start."""
+stream in Tokens; when it was here (monotonic); when a stream's content began, after the start;
+whether the client has all but this."""
 
 
 class _Sum(NamedTuple):
@@ -64,7 +66,7 @@ _LEAVING = _Leaving()
 
 
 class Settling:
-    """Plain whole answers on their way to the record and to their clients."""
+    """Plain answers, whole or their ends, on their way to the record and to their clients."""
 
     def __init__(
         self, gateway: Gateway, clock: Clock, loop: Callable[[], AbstractEventLoop]
@@ -80,14 +82,17 @@ class Settling:
         lines: bytes,
         theirs: str,
         body: bytes,
-        found: tuple[str, express.Counts | Tokens],
+        found: _Found,
         first_s: float = 0.0,
+        *,
+        begun: bool = False,
     ) -> None:
         """Take an answer; its request is nobody's from now on: it is over. `found`: the model and
-        what it cost, of a stream in Tokens; `first_s`: when its first content came."""
+        what it cost, of a stream in Tokens; `first_s`: when its first content came; `begun`:
+        whether this is the rest of one that was under way."""
         plain.request.running = _LEAVING
         answers = self._answers
-        answers.append((plain, lines, theirs, body, found, self._monotonic(), first_s))
+        answers.append((plain, lines, theirs, body, found, self._monotonic(), first_s, begun))
         if len(answers) == 1:
             self._loop().call_soon(self.settle)
         elif len(answers) >= AT_ONCE_MAX:
@@ -124,7 +129,7 @@ class Settling:
         who: list[bytes] = []
         kept: list[Kept] = []
         sums: dict[Way, _Sum] = {}
-        for plain, _, theirs, _, (model, told), now, first_s in answers:
+        for plain, _, theirs, _, (model, told), now, first_s, _ in answers:
             way, ident, began = plain.way, plain.ident, plain.at
             said = way.said
             if said is None or said.model != model:
@@ -162,8 +167,11 @@ class Settling:
 
 def _send(answer: _Answer, who: bytes) -> None:
     """Write an answer that is on record. `who`: header lines that say who answered."""
-    plain, lines, _, body, (_, told), _, _ = answer
-    if isinstance(told, Tokens):
+    plain, lines, _, body, (_, told), _, _, begun = answer
+    if begun:
+        plain.request.body(body)
+        plain.request.end()
+    elif isinstance(told, Tokens):
         name = plain.ident.encode()
         plain.request.streamed(STREAM_LINES % (lines, name, name, who), body)
     else:

@@ -107,20 +107,19 @@ class Streamed(Plain):
             self._finish(live, out)
 
     def _finish(self, live: Live, out: bytes) -> None:
-        """The answer is whole: put it on record, then send its last bytes."""
-        request = self.request
+        """The answer is whole: its last bytes wait for the record."""
         self._over()
-        request.running = None
+        lane, headers, begun = self._lane, live.head.headers, self._flow is not None
         try:
-            self._lane.settle(self, live)
-            if self._flow is None:
-                request.stream(self._lane.stream_lines(self, live.head, live.model))
-            request.body(out)
-            request.end()
+            lines = b"" if begun else lane.passed_lines(live.head)
+            theirs = headers.get("request-id") or headers.get("x-request-id", "")
+            found = (live.model, live.estimated(max(1, len(self.question) // 4)))
+            first_s = lane.learn_gaps(self, live.times)
+            lane.settling.add(self, lines, theirs, out, found, first_s, begun=begun)
         except Exception:  # our own fault: the client must not wait for ever
             _log.exception("exchange failed inside Outlast")
-            request.crash()
-        self._lane.leave(self)
+            self.request.crash()
+            lane.settling.leave(self)
 
     def ended(self) -> None:
         self._the_long_way()[1].ended()
