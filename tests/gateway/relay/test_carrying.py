@@ -45,7 +45,7 @@ def learnt(both: Both, extra: bytes = b"") -> None:
 async def test_both_say_do_and_write_down_the_same(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
-    both = Both(settings_of(tmp_path_factory.getbasetemp()))
+    both = Both(settings_of(tmp_path_factory.getbasetemp()), alone=data.draw(st.booleans()))
     extra = data.draw(st.one_of(st.just(b""), st.sampled_from(HEADS)))
     learnt(both, extra)
     for _ in range(data.draw(st.integers(1, 3))):

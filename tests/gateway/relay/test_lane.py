@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from outlast.accounts.keys import Key
 from outlast.config import Settings
+from outlast.gateway.relay.call import Connection
 from outlast.gateway.relay.lane import Plain
 from outlast.nouns import Format
 from tests.gateway.relay.twins import Side, settings_of
@@ -88,8 +89,11 @@ STEPS = ["leave", "wait", "interrupt", "stop", "clog", "unclog"]
 class Both:
     """Two sides that are told the same and must say the same."""
 
-    def __init__(self, chosen: Settings, key: Key = KEY) -> None:
+    def __init__(self, chosen: Settings, key: Key = KEY, *, alone: bool = True) -> None:
+        """`alone`: nothing else is under way, so that nothing waits for the end of a turn."""
         self.sides = [Side(chosen, key, express=express) for express in (True, False)]
+        for side in self.sides:
+            side.metrics.under_way = 0 if alone else 1
 
     def do(self, name: str, *arguments: Any, **more: Any) -> None:
         for side in self.sides:
@@ -130,7 +134,7 @@ async def test_both_say_do_and_write_down_the_same(
     length = data.draw(st.sampled_from(LENGTH))
     limit = data.draw(st.sampled_from([None, None, 1, 4]))
     key = msgspec.structs.replace(KEY, requests_per_minute=limit, concurrent=limit)
-    both = Both(settings_of(tmp_path_factory.getbasetemp()), key)
+    both = Both(settings_of(tmp_path_factory.getbasetemp()), key, alone=data.draw(st.booleans()))
     await learnt(both, form, model, extra, length)
     for _ in range(data.draw(st.integers(1, 3))):
         both.do("connect")
@@ -157,8 +161,10 @@ async def test_both_say_do_and_write_down_the_same(
 # What takes it
 
 
-async def plainly(folder: Path, form: Format = Format.OPENAI_CHAT, model: str = "") -> Both:
-    both = Both(settings_of(folder))
+async def plainly(
+    folder: Path, form: Format = Format.OPENAI_CHAT, model: str = "", *, alone: bool = True
+) -> Both:
+    both = Both(settings_of(folder), alone=alone)
     await learnt(both, form, model or MODELS[form], b"", LENGTH[0])
     return both
 
@@ -236,11 +242,90 @@ async def test_a_plain_request_that_waits_long_has_its_timers_in_time(tmp_path: 
     assert not both.asked()
 
 
+def asked_of(side: Side) -> int:
+    """How many bytes upstreams have been sent."""
+    return sum(len(socket.sent) for _, socket in side.upstreams.values())
+
+
+def carrier(side: Side) -> Connection:
+    return next(one for one, _ in side.upstreams.values() if one._call is not None)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+async def test_who_is_alone_waits_for_nothing(tmp_path: Path, *, alone: bool) -> None:
+    both = await plainly(tmp_path, alone=alone)
+    side = both.sides[0]
+    side.connect()
+    asked, settled, sent = asked_of(side), len(side.settled), len(side.socket.sent)
+    side.ask(asks())
+    assert (asked_of(side) > asked) is alone
+    side.turn()
+    assert asked_of(side) > asked
+    carrier(side).data_received(whole(Format.OPENAI_CHAT))
+    assert (len(side.settled) > settled, len(side.socket.sent) > sent) == (alone, alone)
+    side.turn()
+    assert (len(side.settled) > settled, len(side.socket.sent) > sent) == (True, True)
+
+
+ENDINGS_OF = {"interrupt": "interrupted", "clog": "ok", "leave": "client_gone", "stop": "ok"}
+
+
+@pytest.mark.parametrize("step", ENDINGS_OF)
+async def test_a_call_that_waits_for_the_turns_end_leaves_if_somebody_wants_it(
+    tmp_path: Path, step: str
+) -> None:
+    both = await plainly(tmp_path, alone=False)
+    side = both.sides[0]
+    side.connect()
+    asked = asked_of(side)
+    side.ask(asks())
+    assert side.took_express
+    getattr(side, step)()
+    side.turn()
+    wanted = ENDINGS_OF[step] == "ok"
+    assert (asked_of(side) > asked) is wanted
+    if wanted:
+        carrier(side).data_received(whole(Format.OPENAI_CHAT))
+        side.turn()
+    assert side.settled[-1].outcome == ENDINGS_OF[step]
+    assert side.metrics.under_way == 1
+
+
+async def test_a_call_that_cannot_be_sent_costs_no_other_one_of_its_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = await plainly(tmp_path, alone=False)
+    side = both.sides[0]
+    side.connect()
+    sent, failed = list[Any](), list[Any]()
+
+    class Broken:
+        listener = object()
+
+        class pool:  # noqa: N801 - in the place of an attribute
+            @staticmethod
+            def dispatch(call: Any) -> None:
+                raise RuntimeError("ours")
+
+        def fail(self, fault: Any) -> None:
+            failed.append(fault)
+
+    lane = side.entrance._lane
+    assert lane is not None
+    side.metrics.under_way = 2
+    lane.settling.ask(Broken())  # type: ignore[arg-type]
+    side.ask(asks())
+    monkeypatch.setattr(side.relay, "dispatch", sent.append)
+    side.turn()
+    assert [fault.kind for fault in failed] == ["internal"]
+    assert len(sent) == 1
+
+
 @pytest.mark.parametrize("step", ["interrupt", "clog", "leave", "stop"])
 async def test_an_answer_that_waits_for_the_turns_end_leaves_whatever_happens(
     tmp_path: Path, step: str
 ) -> None:
-    both = await plainly(tmp_path)
+    both = await plainly(tmp_path, alone=False)
     both.do("connect")
     both.do("ask", asks())
     side = both.sides[0]
@@ -251,14 +336,14 @@ async def test_an_answer_that_waits_for_the_turns_end_leaves_whatever_happens(
     getattr(side, step)()
     side.turn()
     assert side.settled[settled].outcome == "ok"
-    assert side.metrics.under_way == 0
+    assert side.metrics.under_way == 1
     assert (b"chat.completion" in bytes(side.socket.sent[sent:])) is (step != "leave")
 
 
 async def test_what_is_wrong_with_one_answer_costs_no_other_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = await plainly(tmp_path)
+    both = await plainly(tmp_path, alone=False)
     both.do("connect")
     both.do("ask", asks())
     side = both.sides[0]

@@ -74,7 +74,7 @@ async def test_both_say_do_and_write_down_the_same(
     form, pieces = data.draw(streams())
     model = data.draw(st.sampled_from([MODELS[form], MODELS[form], "named"]))
     extra = data.draw(st.one_of(st.just(b""), st.sampled_from(HEADS)))
-    both = Both(settings_of(tmp_path_factory.getbasetemp()))
+    both = Both(settings_of(tmp_path_factory.getbasetemp()), alone=data.draw(st.booleans()))
     learn(both, form, model, extra)
     for _ in range(data.draw(st.integers(1, 2))):
         both.do("connect")
@@ -105,7 +105,7 @@ async def test_streams_that_are_one_text_are_passed_on_alike_however_they_are_cu
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     form = data.draw(st.sampled_from(list(PATHS)))
-    both = Both(settings_of(tmp_path_factory.getbasetemp()))
+    both = Both(settings_of(tmp_path_factory.getbasetemp()), alone=data.draw(st.booleans()))
     learn(both, form, MODELS[form], b"")
     for _ in range(2):
         both.do("connect")

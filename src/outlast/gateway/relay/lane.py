@@ -318,7 +318,7 @@ class Lane:
         state.budget.deposit(now)
         kind = self._streamed if stream else Plain
         plain = request.running = kind(self, request, way, load, body, sent, now)
-        self.relay.dispatch(plain)
+        self.settling.ask(plain)
         return True
 
     def run_of(self, plain: Plain) -> Run:

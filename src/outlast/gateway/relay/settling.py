@@ -1,8 +1,10 @@
-"""What ended in one turn of the event loop is put on record together, then sent. Thin.
+"""What began in one turn of the event loop is sent together; so is what ended, once it is on
+record. Thin.
 
 Under load a turn brings a dozen answers. One write to the journal keeps all their receipts, and
 breakers, observatory and metrics are told once; each answer waits for no more than the rest of its
-turn. The order stays: the record first, then the last bytes.
+turn. The order stays: the record first, then the last bytes. Calls to upstreams leave one behind
+the other as well: whoever receives them is woken once. A request that is alone waits for nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from outlast.clock import Clock
 from outlast.gateway import express
 from outlast.gateway.http import Gateway
 from outlast.nouns import Ended, Kept, Tokens
+from outlast.outcome import Fault
 
 if TYPE_CHECKING:
     from outlast.gateway.relay.lane import Plain
@@ -75,6 +78,17 @@ class Settling:
         self._monotonic = clock.monotonic
         self._loop = loop
         self._answers: list[_Answer] = []
+        self._calls: list[Plain] = []
+
+    def ask(self, plain: Plain) -> None:
+        """Send its call."""
+        calls = self._calls
+        if self._gateway.metrics.under_way <= 1:
+            plain.pool.dispatch(plain)
+            return
+        calls.append(plain)
+        if len(calls) == 1 and not self._answers:
+            self._loop().call_soon(self.settle)
 
     def add(
         self,
@@ -93,13 +107,19 @@ class Settling:
         plain.request.running = _LEAVING
         answers = self._answers
         answers.append((plain, lines, theirs, body, found, self._monotonic(), first_s, begun))
-        if len(answers) == 1:
+        if self._gateway.metrics.under_way <= 1:
+            self.settle()
+        elif len(answers) == 1 and not self._calls:
             self._loop().call_soon(self.settle)
         elif len(answers) >= AT_ONCE_MAX:
             self.settle()
 
     def settle(self) -> None:
-        """Put on record what waits, and send it."""
+        """Send the calls that wait; put on record what waits, and send it."""
+        calls, self._calls = self._calls, []
+        for plain in calls:
+            if plain.listener is not None:  # else nobody wants it any more
+                self._dispatch(plain)
         answers, self._answers = self._answers, []
         if not answers:
             return
@@ -118,6 +138,13 @@ class Settling:
                 _log.exception("an answer failed inside Outlast")
                 answer[0].request.crash()
             self.leave(answer[0])
+
+    def _dispatch(self, plain: Plain) -> None:
+        try:
+            plain.pool.dispatch(plain)
+        except Exception as error:  # our own fault: the others of this turn go out all the same
+            _log.exception("a call failed inside Outlast")
+            plain.fail(Fault("internal", type(error).__name__))
 
     def leave(self, plain: Plain) -> None:
         """A plain request is over."""
