@@ -340,6 +340,22 @@ async def test_an_answer_that_waits_for_the_turns_end_leaves_whatever_happens(
     assert (b"chat.completion" in bytes(side.socket.sent[sent:])) is (step != "leave")
 
 
+async def test_an_answer_leaves_although_nobody_can_be_told_how_it_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = await plainly(tmp_path)
+    both.do("connect")
+    both.do("ask", asks())
+    side = both.sides[0]
+    connection, sent = carrier(side), len(side.socket.sent)
+    monkeypatch.setattr(side.gateway, "on_well", None)
+    connection.data_received(whole(Format.OPENAI_CHAT))
+    side.turn()
+    assert b"chat.completion" in bytes(side.socket.sent[sent:])
+    assert side.settled[-1].outcome == "ok"
+    assert connection.usable
+
+
 async def test_what_is_wrong_with_one_answer_costs_no_other_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

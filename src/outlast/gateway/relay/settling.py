@@ -124,7 +124,7 @@ class Settling:
         if not answers:
             return
         try:
-            said = self._record(answers)
+            said, sums = self._record(answers)
         except Exception:  # our own fault: the clients must not wait for ever
             _log.exception("exchanges failed inside Outlast", count=len(answers))
             for answer in answers:
@@ -138,6 +138,10 @@ class Settling:
                 _log.exception("an answer failed inside Outlast")
                 answer[0].request.crash()
             self.leave(answer[0])
+        try:
+            self._tell(sums, answers[-1][5])
+        except Exception:
+            _log.exception("what went well could not be told", count=len(answers))
 
     def _dispatch(self, plain: Plain) -> None:
         try:
@@ -151,8 +155,8 @@ class Settling:
         plain.load.leave()
         self._gateway.metrics.under_way -= 1
 
-    def _record(self, answers: list[_Answer]) -> list[bytes]:
-        """Put them on record; return the header lines that say who answered."""
+    def _record(self, answers: list[_Answer]) -> tuple[list[bytes], dict[Way, _Sum]]:
+        """Put them on record; return the header lines that say who answered, and their sums."""
         who: list[bytes] = []
         kept: list[Kept] = []
         sums: dict[Way, _Sum] = {}
@@ -177,8 +181,12 @@ class Settling:
             one[1].append(counts[0])
             one[2].append(counts[1])
             who.append(said.lines)
-        gateway, now = self._gateway, answers[-1][5]
-        gateway.on_plain(kept)
+        self._gateway.on_plain(kept)
+        return who, sums
+
+    def _tell(self, sums: dict[Way, _Sum], now: float) -> None:
+        """Tell breakers, observatory and metrics, which nobody who was answered waits for."""
+        gateway = self._gateway
         for way, (ended, inputs, outputs, begun) in sums.items():
             case = way.case
             assert case is not None
@@ -189,7 +197,6 @@ class Settling:
             gateway.on_well(candidate, begun or ended)
             for _, first_s in begun:
                 gateway.metrics.first_token.add(candidate.upstream, first_s)
-        return who
 
 
 def _send(answer: _Answer, who: bytes) -> None:
