@@ -240,7 +240,6 @@ def test_a_large_answer_goes_the_long_way() -> None:
         ("a second may be asked", {"stream": True, "retry": RetrySettings(hedge_after_s=1)}),
         ("a notice may be wanted", {"notice": "en"}),
         ("its format has no glance", {"form": Format.OPENAI_RESPONSES}),
-        ("a stream of another format", {"stream": True, "form": Format.OPENAI_CHAT}),
     ],
 )
 def test_what_is_not_plain_from_the_start_does_not_fit(why: str, changes: dict[str, Any]) -> None:

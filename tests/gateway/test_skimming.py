@@ -127,9 +127,9 @@ LOOKS = ["plain"] * 12 + ["spaced", "odd", "second", "refusal"]
 
 
 @st.composite
-def streams(draw: st.DrawFn) -> tuple[Format, list[bytes]]:
+def streams(draw: st.DrawFn, form: Format | None = None) -> tuple[Format, list[bytes]]:
     """A stream of mostly alike pieces of text, cut anywhere."""
-    form = draw(st.sampled_from(list(PIECE)))
+    form = form or draw(st.sampled_from(list(PIECE)))
     usual, ascii_only = draw(st.sampled_from(LOOKS)), draw(st.booleans())
     frames = [BEFORE[form]]
     for text in draw(st.lists(words, max_size=40)):

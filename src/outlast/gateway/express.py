@@ -61,7 +61,7 @@ def fits(plan: Plan, chat: bool) -> bool:
         and not (asked.stream and plan.retry.hedge_after_s > 0)
         and not asked.notice
         and asked.format in _GLANCES
-        and (first.kind.wire is asked.format or (not asked.stream and first.kind.wire in _GLANCES))
+        and first.kind.wire in _GLANCES
         and first.kind is not Kind.LOCAL
         and min(timeouts.deadline_s, timeouts.whole_s) >= PATIENCE_S
         and (

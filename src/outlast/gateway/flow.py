@@ -224,6 +224,13 @@ class Flow:
             self.times.append(now)
         return self.waiting
 
+    def last(self, found: Run | None, now: float) -> bytes:
+        """As `end`: return what waits and these frames, as the client hears them."""
+        texts = texts_of([found.said]) if found is not None else []
+        still = self._still()
+        self.end(found, now)
+        return self._render(self.index, [*still, *texts]) if self._render is not None else b""
+
     def anew(self) -> Flow:
         """Return one that goes on from here, and has taken nothing itself."""
         flow = Flow(
@@ -266,8 +273,12 @@ class Flow:
 
     def become(self, other: Flow) -> None:
         """Go on from where another one has got to that began where this one does."""
+        render = self._render
         for name in self.__slots__:
             setattr(self, name, getattr(other, name))
+        if render is not None:  # who speaks from here on has said it too
+            self._render = render
+            render(self.index, self.told)
 
     @property
     def calm_until(self) -> float:

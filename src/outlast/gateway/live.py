@@ -3,13 +3,16 @@
 As express.py for whole answers: the first candidate says 200, a start, pieces of one text, why it
 stopped and the end. Opening and ending are read in full, by the format's own Reader; what is
 between them is a Flow's. Anything else is `Odd`: then the exchange is told all of it, takes over
-the flow, and goes on. A property in tests/gateway/relay/test_streaming.py compares both ways.
+the flow, and goes on. Properties in tests/gateway/relay compare both ways.
+
+Where client and upstream speak different formats, what is read is said again by the client's own
+Writer.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -18,7 +21,8 @@ from outlast.gateway.events import BytesReceived, Event, HeadReceived, TimerFire
 from outlast.gateway.flow import Flow
 from outlast.gateway.holding import HoldPolicy, Unit, only_signs_of_life
 from outlast.gateway.leg import completed
-from outlast.gateway.skimming import Template, texts_of, written
+from outlast.gateway.skimming import Run, Template, texts_of, written
+from outlast.gateway.speaker import dated
 from outlast.native import compiled
 from outlast.nouns import Format, Tokens
 from outlast.wire.anthropic.tables import OutputDetails, Usage, merge_tokens
@@ -36,6 +40,7 @@ from outlast.wire.stream import (
     Start,
     Stop,
     TextDelta,
+    Writer,
 )
 
 OPENING_LIMIT_BYTES = 64 << 10
@@ -47,6 +52,20 @@ _LIMIT_BYTES = HoldPolicy().limit_bytes
 
 class Odd(Exception):
     """Something else than one plain text comes, or may: what was fed last was not taken in."""
+
+
+class Retelling:
+    """What a client of another format hears."""
+
+    def __init__(self, writer: Writer, created: int) -> None:
+        """`created`: seconds since the epoch, for answers whose upstream gives no time."""
+        self._writer = writer
+        self._created = created
+        self.pieces = writer.pieces
+
+    def frames(self, events: Sequence[AnswerEvent]) -> bytes:
+        write, created = self._writer.write, self._created
+        return b"".join([write(dated(event, created)) for event in events])
 
 
 class Live:
@@ -61,6 +80,7 @@ class Live:
         "_opening",
         "_read",
         "_reader",
+        "_retelling",
         "_runs",
         "_times",
         "_unread",
@@ -73,9 +93,17 @@ class Live:
         "tokens",
     )
 
-    def __init__(self, form: Format, codec: Codec, head: HeadReceived) -> None:
+    def __init__(
+        self,
+        form: Format,
+        codec: Codec,
+        head: HeadReceived,
+        retelling: Retelling | None = None,
+    ) -> None:
+        """`form`, `codec`: the upstream's; `retelling`: where the client's is another one."""
         self._codec = codec
-        self._ends = _ENDS.get(form)
+        self._retelling = retelling
+        self._ends = _ENDS.get(form) if retelling is None else None
         """How both ends are read where C is there, in the shapes in which they mostly come."""
         self._reader: Reader | None = None
         self._unread = b""
@@ -165,11 +193,13 @@ class Live:
                 if not all(map(self._begins, events[:-1])):
                     raise Odd
                 piece = events[-1]
+                if self._retelling is not None:
+                    self._opening += self._retelling.frames(events[:-1])
                 return self._flow(waiting[self._read :], raw, piece.text, piece.index, now)
             if not only_signs_of_life(Unit(raw, events)):
                 if not events or not all(map(self._begins, events)):
                     raise Odd
-                self._opening += raw
+                self._opening += raw if self._retelling is None else self._retelling.frames(events)
             self._read = end
         return b""
 
@@ -187,7 +217,10 @@ class Live:
         template = Template.of(raw, text)
         if template is None:
             raise Odd
-        flow = self.flow = Flow(template, index, words=True, limit_bytes=_LIMIT_BYTES)
+        retelling = self._retelling
+        render = retelling.pieces if retelling is not None else None
+        flow = Flow(template, index, words=True, limit_bytes=_LIMIT_BYTES, render=render)
+        self.flow = flow
         flow.content_at = flow.life_at = flow.half_at = now
         out = flow.feed(data, now)
         return out if out is not None else self._close(flow, data, now)
@@ -205,6 +238,8 @@ class Live:
         whole = flow.rest + data
         run = flow.read(whole)
         at = run.end if run is not None else 0
+        if self._retelling is not None:
+            return self._close_retold(self._retelling, flow, run, whole[at:], now)
         usage = None
         if self._ends is not None and self._reader is None:  # C has read the beginning too
             usage = self._ends.ends(whole, at)
@@ -217,7 +252,17 @@ class Live:
         opening, self._opening = self._opening, b""
         return b"%b%b%b" % (opening, waited, whole)
 
-    def _read_end(self, ending: bytes) -> None:
+    def _close_retold(
+        self, retelling: Retelling, flow: Flow, run: Run | None, ending: bytes, now: float
+    ) -> bytes:
+        """As `_close`, for a client of another format."""
+        events = self._read_end(ending)
+        last = flow.last(run, now)
+        self.ended = True
+        opening, self._opening = self._opening, b""
+        return b"%b%b%b" % (opening, last, retelling.frames(events))
+
+    def _read_end(self, ending: bytes) -> list[AnswerEvent]:
         """Read how it ends, frame by frame."""
         *frames, after = ending.split(_END)
         if b"\r" in ending or after or not frames:
@@ -230,6 +275,7 @@ class Live:
             raise Odd
         for stop in stops:
             self.tokens = stop.tokens or self.tokens
+        return events
 
     def _events(self, raw: bytes) -> list[AnswerEvent]:
         """Return what a frame means."""

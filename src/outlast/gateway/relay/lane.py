@@ -262,10 +262,10 @@ class Lane:
             return
         carrying = None
         if first.kind.wire is not asked.format:
-            carrying = None if asked.stream else carrying_of(asked, first)
+            carrying = carrying_of(asked, first)
             if carrying is None:
                 return
-            if carrying.question(asked.body) is None:
+            if carrying.question(asked.body, stream=asked.stream) is None:
                 del ways[name]  # as above
                 return
         prepared = gateway.preparer(surface, asked)(first)
@@ -337,10 +337,12 @@ class Lane:
         """Return the header lines of a stream that this model answers."""
         ident = plain.ident.encode()
         who = plain.way.saying(model).lines
-        return STREAM_LINES % (self.passed_lines(head), ident, ident, who)
+        return STREAM_LINES % (self.passed_lines(plain, head), ident, ident, who)
 
-    def passed_lines(self, head: HeadReceived) -> bytes:
-        """Return those of an upstream's header lines that clients see."""
+    def passed_lines(self, plain: Plain, head: HeadReceived) -> bytes:
+        """Return those of an upstream's header lines that the client sees."""
+        if plain.way.carrying is not None:
+            return b""
         return heads.lines(verdicts.passed_headers(head.headers)).encode("latin-1", "replace")
 
     def learn_gaps(self, plain: Plain, times: array[float]) -> float:

@@ -14,11 +14,12 @@ import structlog
 from outlast.gateway.events import HeadReceived
 from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.gaps import SUSPECT_FLOOR_S
-from outlast.gateway.live import Live, Odd
+from outlast.gateway.live import Live, Odd, Retelling
 from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import STREAM, Connection, Listener
 from outlast.gateway.relay.lane import LOOK_S, Plain
 from outlast.gateway.relay.run import Run
+from outlast.wire.canon import Request as Asked
 
 _log = structlog.get_logger(__name__)
 _HEAD = HeadReceived(0, 200, {}, 0.0)
@@ -42,8 +43,7 @@ class Streamed(Plain):
 
     def quickly(self, connection: Connection, answer: tuple[bytes, str, bytes]) -> bool:
         lines, theirs, body = answer
-        surface, now = self.request.surface, self._lane.monotonic()
-        live = Live(surface.format, surface.codecs[surface.format], _HEAD)
+        live, now = self._live_of(_HEAD), self._lane.monotonic()
         try:
             shown = live.feed(body, now)
         except Odd:
@@ -54,6 +54,8 @@ class Streamed(Plain):
         self.listener = self._connection = None
         tokens = live.estimated(max(1, len(self.question) // 4))
         found = (live.model, tokens)
+        if self.way.carrying is not None:
+            lines = b""
         self._lane.settling.add(self, lines, theirs, shown, found, now - self.since)
         return True
 
@@ -66,9 +68,20 @@ class Streamed(Plain):
         if status != 200 or media_type != "text/event-stream":
             return False
         head = HeadReceived(0, status, headers, self._lane.clock.monotonic())
-        surface = self.request.surface
-        self._live = Live(surface.format, surface.codecs[surface.format], head)
+        self._live = self._live_of(head)
         return True
+
+    def _live_of(self, head: HeadReceived) -> Live:
+        """Return what reads an answer with this head."""
+        way, surface = self.way, self.request.surface
+        form, case = surface.format, way.case
+        if way.carrying is None:
+            return Live(form, surface.codecs[form], head)
+        assert case is not None
+        asked = Asked(model=case.plan.asked.model, messages=(), origin=form, stream=True)
+        retelling = Retelling(surface.codecs[form].writer(asked), int(self.at))
+        theirs = case.prepared.candidate.kind.wire
+        return Live(theirs, surface.codecs[theirs], head, retelling)
 
     def received(self, data: bytes) -> None:
         now, flow = self._lane.clock.monotonic(), self._flow
@@ -111,7 +124,7 @@ class Streamed(Plain):
         self._over()
         lane, headers, begun = self._lane, live.head.headers, self._flow is not None
         try:
-            lines = b"" if begun else lane.passed_lines(live.head)
+            lines = b"" if begun else lane.passed_lines(self, live.head)
             theirs = headers.get("request-id") or headers.get("x-request-id", "")
             found = (live.model, live.estimated(max(1, len(self.question) // 4)))
             first_s = lane.learn_gaps(self, live.times)

@@ -58,7 +58,7 @@ class Way(msgspec.Struct, eq=False):
         """Return the upstream's body; None: it is not plain."""
         body = seen[-1]
         if self.carrying is not None:
-            return self.carrying.question(body)
+            return self.carrying.question(body, stream=seen[1])
         return express.named(seen, self.renamed) if self.renamed else body
 
     def saying(self, model: str) -> Saying:

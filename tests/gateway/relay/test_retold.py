@@ -1,0 +1,157 @@
+"""Translated streams that are plain: said, done and written down as the exchange would."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from outlast.gateway.relay.run import Run
+from outlast.gateway.relay.streaming import Streamed
+from outlast.nouns import Format
+from tests.gateway.relay.test_carrying import form_of
+from tests.gateway.relay.test_lane import HEADS, LENGTH, Both, cut, request
+from tests.gateway.relay.test_streaming import ANSWER_HEADS, STEPS, WISH, answer, plain
+from tests.gateway.relay.twins import settings_of
+from tests.gateway.test_skimming import streams, words
+
+pytestmark = pytest.mark.asyncio
+CLAUDE = Format.ANTHROPIC
+
+
+def asks(extra: bytes = b"", ending: bytes = WISH) -> bytes:
+    return request(Format.OPENAI_CHAT, "crossed", extra, LENGTH[0], ending)
+
+
+def learn(both: Both, extra: bytes = b"") -> None:
+    """Two plain streams with this head, answered plainly."""
+    for _ in range(2):
+        both.do("connect")
+        both.do("ask", asks(extra))
+        for name in both.asked():
+            both.do("answer", name, answer(ANSWER_HEADS[0], plain(form_of(both, name), "Well")))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+async def test_both_say_do_and_write_down_the_same(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    extra = data.draw(st.one_of(st.just(b""), st.sampled_from(HEADS)))
+    both = Both(settings_of(tmp_path_factory.getbasetemp()), alone=data.draw(st.booleans()))
+    learn(both, extra)
+    for _ in range(data.draw(st.integers(1, 2))):
+        both.do("connect")
+        both.do("ask", asks(extra))
+        for _ in range(3):
+            if not both.asked():
+                break
+            form = form_of(both, both.asked()[0])
+            pieces = data.draw(streams(form))[1] if form is CLAUDE else plain(form, " one. ", "two")
+            status = data.draw(st.sampled_from([200] * 12 + [204, 529]))
+            lines = data.draw(st.sampled_from([*ANSWER_HEADS[:3] * 4, *ANSWER_HEADS]))
+            sent = answer(lines, [piece for piece in pieces if piece], status)
+            cuts = data.draw(st.lists(st.integers(0, len(sent)), max_size=8))
+            if data.draw(st.integers(0, 5)) == 5:
+                sent = sent[: data.draw(st.integers(0, len(sent)))]
+            for one in cut(sent, cuts):
+                if both.asked():
+                    both.do("answer", both.asked()[0], one)
+                if data.draw(st.integers(0, 3)) == 3:
+                    both.do(data.draw(st.sampled_from(STEPS)))
+            if both.asked() and data.draw(st.integers(0, 1)) == 1:
+                both.do("answer", both.asked()[0], closes=True)
+        for _ in range(8):
+            if both.asked():
+                both.do("wait", 1000.0)
+    if not both.sides[0].socket.closing:
+        both.do("leave")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+async def test_streams_that_are_one_text_are_said_again_alike_however_they_are_cut(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    both = Both(settings_of(tmp_path_factory.getbasetemp()), alone=data.draw(st.booleans()))
+    learn(both)
+    for _ in range(2):
+        both.do("connect")
+        both.do("ask", asks())
+        frames = plain(CLAUDE, *data.draw(st.lists(words.filter(bool), min_size=1, max_size=12)))
+        if data.draw(st.booleans()):
+            frames = [frame + b"\n\n" for frame in b"".join(frames).split(b"\n\n")[:-1]]
+        sent = answer(data.draw(st.sampled_from(ANSWER_HEADS[:3])), frames)
+        places = data.draw(st.lists(st.integers(0, len(sent)), max_size=6))
+        if data.draw(st.booleans()):  # mostly a read is a chunk
+            ends = [m.end() for m in re.finditer(rb"\n\n\r\n|\r\n\r\n", sent)]
+            places = data.draw(st.lists(st.sampled_from(ends), max_size=12)) + places[:1]
+        for one in cut(sent, places):
+            if both.asked():
+                both.do("answer", both.asked()[0], one)
+            if data.draw(st.integers(0, 7)) == 7:
+                both.do(data.draw(st.sampled_from(["pause", "pause", *STEPS])))
+        for _ in range(8):
+            if both.asked():
+                both.do("wait", 1000.0)
+    if not both.sides[0].socket.closing:
+        both.do("leave")
+
+
+@pytest.mark.parametrize("cuts", [[], [700], [200, 300, 700]])
+async def test_a_plain_translated_stream_builds_no_exchange(
+    tmp_path: Path, cuts: list[int]
+) -> None:
+    both = Both(settings_of(tmp_path))
+    learn(both)
+    both.do("connect")
+    both.do("ask", asks())
+    short, long = both.sides
+    assert isinstance(short.running, Streamed)
+    assert isinstance(long.running, Run)
+    (name,) = both.asked()
+    assert form_of(both, name) is CLAUDE
+    sent = answer(ANSWER_HEADS[2], plain(CLAUDE, " one", " two", ". three"))
+    for piece in cut(sent, cuts):
+        assert isinstance(short.running, Streamed)
+        both.do("answer", name, piece)
+    assert short.settled[-1].outcome == "ok"
+    assert bytes(short.socket.sent).endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+
+
+def behind(index: int, block: str, delta: str) -> bytes:
+    """A block more, from its beginning to its end."""
+    said = {
+        "content_block_start": f'"content_block":{block}',
+        "content_block_delta": f'"delta":{delta}',
+        "content_block_stop": "",
+    }
+    return b"".join(
+        f'event: {name}\ndata: {{"type":"{name}","index":{index}{more and ","}{more}}}\n\n'.encode()
+        for name, more in said.items()
+    )
+
+
+async def test_who_takes_over_knows_how_the_text_ended(tmp_path: Path) -> None:
+    """Text behind a call is a paragraph of its own, where the text before it ended in a word."""
+    both = Both(settings_of(tmp_path))
+    learn(both)
+    both.do("connect")
+    both.do("ask", asks())
+    (name,) = both.asked()
+    said = answer(ANSWER_HEADS[0], plain(CLAUDE, "One. ", "Two. ", "Three.")[:-1])
+    both.do("answer", name, *cut(said.removesuffix(b"0\r\n\r\n"), [len(said) - 200]))
+    both.do("pause")
+    assert isinstance(both.sides[0].running, Streamed)
+    stop = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":0}\n\n'
+    call = '{"type":"tool_use","id":"toolu_1","name":"look","input":{}}'
+    more = stop + behind(1, call, '{"type":"input_json_delta","partial_json":"{}"}')
+    more += behind(2, '{"type":"text","text":""}', '{"type":"text_delta","text":"Four. "}')
+    both.do("answer", name, b"%x\r\n%b\r\n" % (len(more), more))
+    both.do("pause")
+    assert isinstance(both.sides[0].running, Run)
+    assert b'"content":"\\n\\nFour. "' in bytes(both.sides[0].socket.sent)
+    both.do("leave")
