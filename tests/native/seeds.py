@@ -8,7 +8,7 @@ from typing import Any
 
 from outlast.wire.canon import JSON
 from tests.gateway.test_express import CHAT, MESSAGE
-from tests.native.streams import chunked, stream
+from tests.native.streams import chunked, reads, stream
 
 TEXTS = [
     "Hi",
@@ -233,4 +233,5 @@ MAKERS = {
     "question": question,
     "stream": stream,
     "chunked": chunked,
+    "reads": reads,
 }

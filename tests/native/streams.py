@@ -8,7 +8,10 @@ import zlib
 from copy import deepcopy
 from typing import Any
 
+import httptools
+
 from outlast.gateway.events import HeadReceived
+from outlast.gateway.flow import Flow
 from outlast.gateway.live import Live, Odd
 from outlast.gateway.relay.call import passed_line
 from outlast.gateway.skimming import Template
@@ -262,3 +265,65 @@ def chunked_alike(data: bytes) -> bool:
     assert lines == b"".join([b"%b%b\r\n" % (n, v.encode("latin-1")) for n, v in passed])
     assert theirs == (headers.get("request-id") or headers.get("x-request-id", ""))
     return True
+
+
+# -- the reads of a text that flows ------------------------------------------------------------
+
+_TEMPLATE = Template(b'data: {"choices":[{"delta":{"content":"', b'"}}]}\n\n')
+
+
+def _said(text: str, *, plain: bool) -> bytes:
+    return _TEMPLATE.before + json.dumps(text, ensure_ascii=plain)[1:-1].encode() + _TEMPLATE.after
+
+
+def reads(rng: random.Random) -> bytes:
+    """One read: chunks of frames of one shape, good as a rule."""
+    frames = [
+        _said(rng.choice(WORDS), plain=rng.random() < 0.5) for _ in range(rng.randrange(1, 5))
+    ]
+    if rng.random() < 0.3:
+        frames = [b"".join(frames)]
+    if rng.random() < 0.05:
+        frames.append(_said("", plain=True))
+    sizes = ["%x", "%x", "%X", "0%x"] + ["%x;a=b", "%x "] * (rng.random() < 0.1)
+    return b"".join(
+        (rng.choice(sizes) % len(one)).encode() + b"\r\n" + one + b"\r\n" for one in frames
+    )
+
+
+class _Body:
+    """What llhttp says is in a body."""
+
+    def __init__(self, chunks: bytes) -> None:
+        self.pieces: list[bytes] = []
+        head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        httptools.HttpResponseParser(self).feed_data(head + chunks)
+
+    def on_body(self, data: bytes) -> None:
+        self.pieces.append(data)
+
+
+def tap_alike(data: bytes) -> bool:
+    """A read of a flow: what takes it in C against `feed` of what is in it."""
+    rng = random.Random(zlib.crc32(data))
+    held = [(_said(text, plain=True), text) for text in rng.choice([[], [" s"], [" s", "ea"]])]
+    words = bool(held) or rng.random() < 0.5
+    fast, slow = (Flow(_TEMPLATE, 0, held, words=words, limit_bytes=1 << 20) for _ in range(2))
+    sent: list[bytes] = []
+    for read in (data, reads(rng)):
+        before, out = _known(fast), len(sent)
+        if not fast.tap(sent.append, lambda: None, lambda: 7.0)(read):
+            assert (_known(fast), len(sent)) == (before, out)
+            return read is not data
+        with python_alone():
+            said = slow.feed(b"".join(_Body(read).pieces), 7.0)
+        assert said is not None
+        assert b"".join(sent[out:]) == (b"%x\r\n%b\r\n" % (len(said), said) if said else b"")
+        assert _known(fast) == _known(slow)
+    return True
+
+
+def _known(flow: Flow) -> object:
+    waits = flow.half_at if flow.waiting else None
+    told = (flow.said, flow.held, flow.told, flow.times.tolist())
+    return told, waits, flow.mid_word, flow.spoke_at, flow.life_at

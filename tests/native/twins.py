@@ -18,7 +18,7 @@ from outlast.wire.canon import BadRequest
 from outlast.wire.splice import Head, read_head, splice
 from tests.gateway.relay.wire import Socket
 from tests.native.alone import python_alone
-from tests.native.streams import chunked_alike, stream_alike
+from tests.native.streams import chunked_alike, stream_alike, tap_alike
 
 BEFORE = b"POST /v1/messages HTTP/1.1\r\nhost: x\r\ncontent-length: "
 AFTER = b"\r\nx-api-key: s\r\n\r\n"
@@ -170,4 +170,5 @@ ALIKE = {
     "question": question_alike,
     "stream": stream_alike,
     "chunked": chunked_alike,
+    "reads": tap_alike,
 }
