@@ -274,21 +274,7 @@ static int once(Message *message, unsigned bit) {
     return fresh;
 }
 
-typedef At (*Read)(Message *message, const Member *member);
-
-static At object(Message *message, At at, Read read) {
-    Member member;
-    int more, first = 1;
-    if (at >= message->end || *at != '{') return NULL;
-    member.at = at + 1;
-    while ((more = native_member(&member, message->end, first, NULL)) > 0) {
-        first = 0;
-        if (member.value >= message->end) return NULL;
-        member.at = read(message, &member);
-        if (member.at == NULL) return NULL;
-    }
-    return more == 0 ? member.at : NULL;
-}
+NATIVE_OBJECT(Message)
 
 static At any(Message *message, const Member *member) {
     return native_value(member->value, message->end, 4, NULL);

@@ -51,22 +51,7 @@ static At counted(Completion *found, At at, Py_ssize_t *to) {
     return any(found, from) == at ? at : NULL;
 }
 
-/* Read the members of an object with `read`, which returns where a value ends. */
-typedef At (*Read)(Completion *found, const Member *member);
-
-static At object(Completion *found, At at, Read read) {
-    Member member;
-    int more, first = 1;
-    if (at >= found->end || *at != '{') return NULL;
-    member.at = at + 1;
-    while ((more = native_member(&member, found->end, first, NULL)) > 0) {
-        first = 0;
-        if (member.value >= found->end) return NULL;
-        member.at = read(found, &member);
-        if (member.at == NULL) return NULL;
-    }
-    return more == 0 ? member.at : NULL;
-}
+NATIVE_OBJECT(Completion)
 
 static At read_prompt_more(Completion *found, const Member *member) {
     if (named(member, "cached_tokens")) return counted(found, member->value, &found->counts[CACHED]);

@@ -21,8 +21,6 @@ typedef struct {
     long long counts[COUNTS]; /* -1: not told */
 } Said;
 
-typedef At (*Read)(Said *said, const Member *member);
-
 enum {
     ID = 1, MODEL = 1 << 1, CREATED = 1 << 2, OBJECT = 1 << 3, CHOICES = 1 << 4, USAGE = 1 << 5,
     ERROR_ = 1 << 6, INDEX = 1 << 7, DELTA = 1 << 8, MESSAGE = 1 << 9, FINISH = 1 << 10,
@@ -99,19 +97,7 @@ static At zero(Said *said, At at) {
     return at < said->end && *at == '0' && any(said, at) == at + 1 ? at + 1 : NULL;
 }
 
-static At object(Said *said, At at, Read read) {
-    Member member;
-    int more, first = 1;
-    if (at >= said->end || *at != '{') return NULL;
-    member.at = at + 1;
-    while ((more = native_member(&member, said->end, first, NULL)) > 0) {
-        first = 0;
-        if (member.value >= said->end) return NULL;
-        member.at = read(said, &member);
-        if (member.at == NULL) return NULL;
-    }
-    return more == 0 ? member.at : NULL;
-}
+NATIVE_OBJECT(Said)
 
 static At object_or_null(Said *said, At at, Read read) {
     return at < said->end && *at == 'n' ? null(said, at) : object(said, at, read);

@@ -66,6 +66,25 @@ typedef struct {
  * or a key with an escape in it. `first`: whether none was read yet. */
 int native_member(Member *member, At end, int first, Watch *watch);
 
+/* Defines `object(found, at, read)`, which steps over the object that begins there: `read` is told
+ * each member and returns where its value ends, NULL where that is not what was looked for. `Found`
+ * has an `end`. */
+#define NATIVE_OBJECT(Found)                                                       \
+    typedef At (*Read)(Found *found, const Member *member);                        \
+    static At object(Found *found, At at, Read read) {                             \
+        Member member;                                                             \
+        int more, first = 1;                                                       \
+        if (at >= found->end || *at != '{') return NULL;                           \
+        member.at = at + 1;                                                        \
+        while ((more = native_member(&member, found->end, first, NULL)) > 0) {     \
+            first = 0;                                                             \
+            if (member.value >= found->end) return NULL;                           \
+            member.at = read(found, &member);                                      \
+            if (member.at == NULL) return NULL;                                    \
+        }                                                                          \
+        return more == 0 ? member.at : NULL;                                       \
+    }
+
 typedef struct {
     At from, until;
 } Span;
