@@ -53,6 +53,9 @@ asked: st.SearchStrategy[Any] = st.fixed_dictionaries(
         "max_tokens": st.sampled_from([1, 200, 4096, 10**6, 0, -1, None, 5.0, "9", 10**20]),
         "max_completion_tokens": st.sampled_from([7, None]),
         "stream": st.sampled_from([False, None, True]),
+        "stream_options": st.sampled_from(
+            [{"include_usage": True}, {"include_usage": False}, {}, None, {"x": 1}, 7]
+        ),
         "temperature": st.sampled_from([0.5, None]),
         "user": st.just("u"),
     },
@@ -120,10 +123,12 @@ def test_a_call_is_the_same_whoever_made_its_body(said: Any) -> None:
     except (UnicodeEncodeError, BadRequest):
         return
     to = Candidate("claude", "claude-opus-4-8", Kind.ANTHROPIC, provider="p", credential="c")
-    short, long = preparer(body, stream)(to), parsed(to)
+    shortly = preparer(body, stream)
+    short, long = shortly(to), parsed(to)
     for name in short.__struct_fields__:
         if name != "reader":
             assert getattr(short, name) == getattr(long, name), name
+    assert shortly.writer_request().include_usage == parsed.writer_request().include_usage
 
 
 QUESTIONS: list[tuple[str, dict[str, Any], bool]] = [

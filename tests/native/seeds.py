@@ -160,6 +160,9 @@ def message(rng: random.Random) -> bytes:
     return json.dumps(said, ensure_ascii=rng.random() < 0.3).encode()
 
 
+OPTIONS: list[Any] = [{"include_usage": True}, {"include_usage": False}, {}, None, {"x": 1}]
+
+
 def question(rng: random.Random) -> bytes:
     """A chat request of turns of text, good as a rule."""
     roles = ["user", "assistant"] * 3
@@ -173,6 +176,8 @@ def question(rng: random.Random) -> bytes:
         said["max_completion_tokens"] = rng.choice([7, None, 10**7])
     if rng.random() < 0.3:
         said["stream"] = rng.choice([False, None, True])
+    if rng.random() < 0.2:
+        said |= {"stream": rng.choice([True, True, None]), "stream_options": rng.choice(OPTIONS)}
     if rng.random() < 0.2:
         rng.choice([said, *turns])[rng.choice(["name", "tools", "role", "user"])] = rng.choice(
             VALUES

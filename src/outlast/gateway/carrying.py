@@ -33,12 +33,17 @@ class _Turn(msgspec.Struct, forbid_unknown_fields=True):
     content: str
 
 
+class _Options(msgspec.Struct, forbid_unknown_fields=True):
+    include_usage: bool = False
+
+
 class _Chat(msgspec.Struct, forbid_unknown_fields=True):
     model: str
     messages: list[_Turn]
     max_tokens: _Limit = None
     max_completion_tokens: _Limit = None
     stream: bool | None = None
+    stream_options: _Options | None = None
 
 
 class _Text(msgspec.Struct, tag_field="type", tag="text"):
@@ -93,6 +98,7 @@ class Carrying:
             leading += 1
         if (
             (chat.stream is True) is not stream
+            or (chat.stream_options is not None and not stream)
             or len(turns) > TURNS_MAX
             or not _alternate(turns[leading:])
         ):
@@ -127,6 +133,14 @@ class Carrying:
         cached = (tokens.cache_read, tokens.cache_write)
         counts = (tokens.input, tokens.output, *cached, tokens.reasoning)
         return (message.model, counts), _ENCODER.encode(whole)
+
+
+def wants_usage(body: bytes) -> bool:
+    """Whether a stream's client wants the usage told: of a body that was carried."""
+    if b'"stream_options"' not in body:  # quotes are escaped in what is said
+        return False
+    options = _DECODER.decode(body).stream_options
+    return options is not None and options.include_usage
 
 
 def carrying_of(asked: Asked, candidate: Candidate) -> Carrying | None:

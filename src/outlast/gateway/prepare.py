@@ -16,7 +16,7 @@ import msgspec
 from outlast.config import Settings
 from outlast.gateway.asked import Asked, Prepared
 from outlast.gateway.capability import Ability, ability_of
-from outlast.gateway.carrying import carrying_of
+from outlast.gateway.carrying import carrying_of, wants_usage
 from outlast.gateway.histories import Foreign, Mended, decode_object, mended, seals_in
 from outlast.gateway.resuming import SURELY, instruction
 from outlast.nouns import Candidate, Format, Kind
@@ -106,6 +106,8 @@ class Preparer:
         self._refused: dict[str, Refused] = {}
         """What of the history a candidate would not take, by its name."""
         self._request: Request | None = None
+        self._wants_usage = False
+        """Of a request that was carried over without being parsed."""
 
     def __call__(self, candidate: Candidate) -> Prepared:
         """Return the call. Raises BadRequest, naming the field, where it cannot be carried."""
@@ -189,7 +191,13 @@ class Preparer:
         if self._request is not None:
             return self._request
         asked = self._asked
-        return Request(model=asked.model, messages=(), origin=asked.format, stream=asked.stream)
+        return Request(
+            model=asked.model,
+            messages=(),
+            origin=asked.format,
+            stream=asked.stream,
+            include_usage=self._wants_usage,
+        )
 
     def _passed(self, candidate: Candidate, extended: bytes | None = None) -> Prepared:
         asked = self._asked
@@ -261,6 +269,7 @@ class Preparer:
         body = carrying.question(asked.body, stream=asked.stream)
         if body is None:
             return None
+        self._wants_usage = wants_usage(asked.body)
         return self._crossed(candidate, Rendered({}, (), HEADERS), body)
 
     def _translated(

@@ -123,8 +123,21 @@ static At read_limit(At at, At end, Py_ssize_t *to) {
     return until != NULL && *to >= 1 ? until : NULL;
 }
 
+/* Whether the usage is to be told at a stream's end, or not, and nothing else. */
+static At read_options(At at, At end) {
+    static const char *const ways[] = {
+        "{\"include_usage\":true}", "{\"include_usage\": true}",
+        "{\"include_usage\":false}", "{\"include_usage\": false}",
+    };
+    At until = native_value(at, end, 2, NULL);
+    for (size_t i = 0; until != NULL && i < sizeof ways / sizeof *ways; i++) {
+        if (said(at, until, ways[i])) return until;
+    }
+    return NULL;
+}
+
 static int read_chat(At at, At end, int stream, Chat *chat) {
-    enum { MODEL = 1, MESSAGES = 2, OLDER = 4, NEWER = 8, STREAM = 16 };
+    enum { MODEL = 1, MESSAGES = 2, OLDER = 4, NEWER = 8, STREAM = 16, OPTIONS = 32 };
     int more, first = 1, seen = 0, streams = 0;
     Member member;
     chat->count = chat->leading = 0;
@@ -149,6 +162,9 @@ static int read_chat(At at, At end, int stream, Chat *chat) {
         } else if (named(&member, "max_completion_tokens")) {
             bit = NEWER;
             member.at = read_limit(member.value, end, &chat->newer);
+        } else if (named(&member, "stream_options")) {
+            bit = OPTIONS;
+            member.at = stream ? read_options(member.value, end) : NULL;
         } else if (named(&member, "stream")) {
             At until = native_value(member.value, end, 1, NULL);
             bit = STREAM;

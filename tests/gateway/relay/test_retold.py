@@ -20,6 +20,12 @@ from tests.gateway.test_skimming import streams, words
 
 pytestmark = pytest.mark.asyncio
 CLAUDE = Format.ANTHROPIC
+WISHES = [
+    WISH,
+    WISH,
+    b', "stream": true, "stream_options": {"include_usage": true}}',
+    b', "stream": true, "stream_options": {"include_usage": false}}',
+]
 
 
 def asks(extra: bytes = b"", ending: bytes = WISH) -> bytes:
@@ -45,7 +51,7 @@ async def test_both_say_do_and_write_down_the_same(
     learn(both, extra)
     for _ in range(data.draw(st.integers(1, 2))):
         both.do("connect")
-        both.do("ask", asks(extra))
+        both.do("ask", asks(extra, data.draw(st.sampled_from(WISHES))))
         for _ in range(3):
             if not both.asked():
                 break
@@ -80,7 +86,7 @@ async def test_streams_that_are_one_text_are_said_again_alike_however_they_are_c
     learn(both)
     for _ in range(2):
         both.do("connect")
-        both.do("ask", asks())
+        both.do("ask", asks(b"", data.draw(st.sampled_from(WISHES))))
         frames = plain(CLAUDE, *data.draw(st.lists(words.filter(bool), min_size=1, max_size=12)))
         if data.draw(st.booleans()):
             frames = [frame + b"\n\n" for frame in b"".join(frames).split(b"\n\n")[:-1]]

@@ -11,6 +11,7 @@ from typing import Any
 
 import structlog
 
+from outlast.gateway.carrying import wants_usage
 from outlast.gateway.events import HeadReceived
 from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.gaps import SUSPECT_FLOOR_S
@@ -78,7 +79,13 @@ class Streamed(Plain):
         if way.carrying is None:
             return Live(form, surface.codecs[form], head)
         assert case is not None
-        asked = Asked(model=case.plan.asked.model, messages=(), origin=form, stream=True)
+        asked = Asked(
+            model=case.plan.asked.model,
+            messages=(),
+            origin=form,
+            stream=True,
+            include_usage=wants_usage(self.question),
+        )
         retelling = Retelling(surface.codecs[form].writer(asked), int(self.at))
         theirs = case.prepared.candidate.kind.wire
         return Live(theirs, surface.codecs[theirs], head, retelling)
