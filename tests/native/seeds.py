@@ -160,7 +160,8 @@ def message(rng: random.Random) -> bytes:
     return json.dumps(said, ensure_ascii=rng.random() < 0.3).encode()
 
 
-OPTIONS: list[Any] = [{"include_usage": True}, {"include_usage": False}, {}, None, {"x": 1}]
+OPTIONS: list[Any] = [{"include_usage": True}] * 4
+OPTIONS += [{"include_usage": False}, {}, None, {"x": 1}]
 
 
 def question(rng: random.Random) -> bytes:
@@ -177,7 +178,10 @@ def question(rng: random.Random) -> bytes:
     if rng.random() < 0.3:
         said["stream"] = rng.choice([False, None, True])
     if rng.random() < 0.2:
-        said |= {"stream": rng.choice([True, True, None]), "stream_options": rng.choice(OPTIONS)}
+        said |= {
+            "stream": rng.choice([True, True, True, None]),
+            "stream_options": rng.choice(OPTIONS),
+        }
     if rng.random() < 0.2:
         rng.choice([said, *turns])[rng.choice(["name", "tools", "role", "user"])] = rng.choice(
             VALUES
