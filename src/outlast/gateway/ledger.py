@@ -107,12 +107,13 @@ class Ledger(Drained):
 
     def keep_all(self, kept: Sequence[Kept]) -> None:
         """As `keep` of each: one write to the page cache for all of them."""
-        if any(len(record) > RECORD_LIMIT_BYTES for _, record, _ in kept):
+        records = [record for _, record, _ in kept]
+        if max(map(len, records)) > RECORD_LIMIT_BYTES:
             for one in kept:
                 self.keep(*one)
             return
         try:
-            self._drain.keep_all([record for _, record, _ in kept], kept[0][2])
+            self._drain.keep_all(records, kept[0][2])
             self._together.append(kept)
             self._together_count += len(kept)
             while self._together_count > self._recent_limit:

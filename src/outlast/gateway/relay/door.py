@@ -83,7 +83,8 @@ class Entrance:
 
     def at_once(self, request: Request, body: bytes, seen: Seen | None = None) -> bool:
         """Whether a request whose head came before is plain, and under way."""
-        return self._lane is not None and self._lane.take(request, body, seen)
+        lane = self._lane
+        return lane is not None and lane.take(request, body, seen)
 
     def serve(self, request: Request, key: Key, body: bytes) -> None:
         try:

@@ -118,8 +118,13 @@ class Settling:
         """Send the calls that wait; put on record what waits, and send it."""
         calls, self._calls = self._calls, []
         for plain in calls:
-            if plain.listener is not None:  # else nobody wants it any more
-                self._dispatch(plain)
+            if plain.listener is None:
+                continue  # nobody wants it any more
+            try:
+                plain.pool.dispatch(plain)
+            except Exception as error:  # our own fault: the others of this turn go out all the same
+                _log.exception("a call failed inside Outlast")
+                plain.fail(Fault("internal", type(error).__name__))
         answers, self._answers = self._answers, []
         if not answers:
             return
@@ -142,13 +147,6 @@ class Settling:
             self._tell(sums, answers[-1][5])
         except Exception:
             _log.exception("what went well could not be told", count=len(answers))
-
-    def _dispatch(self, plain: Plain) -> None:
-        try:
-            plain.pool.dispatch(plain)
-        except Exception as error:  # our own fault: the others of this turn go out all the same
-            _log.exception("a call failed inside Outlast")
-            plain.fail(Fault("internal", type(error).__name__))
 
     def leave(self, plain: Plain) -> None:
         """A plain request is over."""
