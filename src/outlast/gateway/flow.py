@@ -224,12 +224,10 @@ class Flow:
             self.times.append(now)
         return self.waiting
 
-    def last(self, found: Run | None, now: float) -> bytes:
-        """As `end`: return what waits and these frames, as the client hears them."""
+    def last(self, found: Run | None, render: Render) -> bytes:
+        """Return what waits and these last frames as somebody says them; nothing is taken."""
         texts = texts_of([found.said]) if found is not None else []
-        still = self._still()
-        self.end(found, now)
-        return self._render(self.index, [*still, *texts]) if self._render is not None else b""
+        return render(self.index, [*self._still(), *texts])
 
     def anew(self) -> Flow:
         """Return one that goes on from here, and has taken nothing itself."""

@@ -257,10 +257,11 @@ class Live:
     ) -> bytes:
         """As `_close`, for a client of another format."""
         events = self._read_end(ending)
-        last = flow.last(run, now)
+        out = flow.last(run, retelling.pieces) + retelling.frames(events)
+        flow.end(run, now)  # not before: what cannot be said was not taken in
         self.ended = True
         opening, self._opening = self._opening, b""
-        return b"%b%b%b" % (opening, last, retelling.frames(events))
+        return opening + out
 
     def _read_end(self, ending: bytes) -> list[AnswerEvent]:
         """Read how it ends, frame by frame."""

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from outlast.gateway.events import HeadReceived
+from outlast.gateway.live import Live, Odd, Retelling
 from outlast.gateway.relay.run import Run
 from outlast.gateway.relay.streaming import Streamed
 from outlast.nouns import Format
+from outlast.wire import CODECS, canon
+from outlast.wire.openai_chat.writer import Writer
+from outlast.wire.stream import AnswerEvent, End, MalformedFrame
 from tests.gateway.relay.test_carrying import form_of
 from tests.gateway.relay.test_lane import HEADS, LENGTH, Both, cut, request
-from tests.gateway.relay.test_streaming import ANSWER_HEADS, STEPS, WISH, answer, plain
+from tests.gateway.relay.test_streaming import (
+    ANSWER_HEADS,
+    WISH,
+    answer,
+    given_up,
+    one_text,
+    plain,
+    some_answer,
+)
 from tests.gateway.relay.twins import settings_of
-from tests.gateway.test_skimming import streams, words
+from tests.gateway.test_skimming import streams
 
 pytestmark = pytest.mark.asyncio
 CLAUDE = Format.ANTHROPIC
@@ -57,22 +69,8 @@ async def test_both_say_do_and_write_down_the_same(
                 break
             form = form_of(both, both.asked()[0])
             pieces = data.draw(streams(form))[1] if form is CLAUDE else plain(form, " one. ", "two")
-            status = data.draw(st.sampled_from([200] * 12 + [204, 529]))
-            lines = data.draw(st.sampled_from([*ANSWER_HEADS[:3] * 4, *ANSWER_HEADS]))
-            sent = answer(lines, [piece for piece in pieces if piece], status)
-            cuts = data.draw(st.lists(st.integers(0, len(sent)), max_size=8))
-            if data.draw(st.integers(0, 5)) == 5:
-                sent = sent[: data.draw(st.integers(0, len(sent)))]
-            for one in cut(sent, cuts):
-                if both.asked():
-                    both.do("answer", both.asked()[0], one)
-                if data.draw(st.integers(0, 3)) == 3:
-                    both.do(data.draw(st.sampled_from(STEPS)))
-            if both.asked() and data.draw(st.integers(0, 1)) == 1:
-                both.do("answer", both.asked()[0], closes=True)
-        for _ in range(8):
-            if both.asked():
-                both.do("wait", 1000.0)
+            some_answer(both, data, pieces, [204, 529])
+        given_up(both)
     if not both.sides[0].socket.closing:
         both.do("leave")
 
@@ -87,22 +85,8 @@ async def test_streams_that_are_one_text_are_said_again_alike_however_they_are_c
     for _ in range(2):
         both.do("connect")
         both.do("ask", asks(b"", data.draw(st.sampled_from(WISHES))))
-        frames = plain(CLAUDE, *data.draw(st.lists(words.filter(bool), min_size=1, max_size=12)))
-        if data.draw(st.booleans()):
-            frames = [frame + b"\n\n" for frame in b"".join(frames).split(b"\n\n")[:-1]]
-        sent = answer(data.draw(st.sampled_from(ANSWER_HEADS[:3])), frames)
-        places = data.draw(st.lists(st.integers(0, len(sent)), max_size=6))
-        if data.draw(st.booleans()):  # mostly a read is a chunk
-            ends = [m.end() for m in re.finditer(rb"\n\n\r\n|\r\n\r\n", sent)]
-            places = data.draw(st.lists(st.sampled_from(ends), max_size=12)) + places[:1]
-        for one in cut(sent, places):
-            if both.asked():
-                both.do("answer", both.asked()[0], one)
-            if data.draw(st.integers(0, 7)) == 7:
-                both.do(data.draw(st.sampled_from(["pause", "pause", *STEPS])))
-        for _ in range(8):
-            if both.asked():
-                both.do("wait", 1000.0)
+        one_text(both, data, CLAUDE)
+        given_up(both)
     if not both.sides[0].socket.closing:
         both.do("leave")
 
@@ -165,3 +149,21 @@ async def test_who_takes_over_knows_how_the_text_ended(tmp_path: Path) -> None:
     assert long_way(both)
     assert b'"content":"\\n\\nFour. "' in bytes(both.sides[0].socket.sent)
     both.do("leave")
+
+
+async def test_an_end_that_cannot_be_said_again_was_not_taken_in() -> None:
+    class Stuck(Writer):
+        def write(self, event: AnswerEvent) -> bytes:
+            if isinstance(event, End):
+                raise MalformedFrame("no end")
+            return super().write(event)
+
+    asked = canon.Request(model="m", messages=(), origin=Format.OPENAI_CHAT, stream=True)
+    retelling = Retelling(Stuck(asked), 0)
+    live = Live(CLAUDE, CODECS[CLAUDE], HeadReceived(0, 200, {}, 0.0), retelling)
+    *frames, last, end = plain(CLAUDE, "One. ", "Two. ")
+    assert b"One. " in live.feed(b"".join(frames), 1.0)
+    with pytest.raises(Odd):
+        live.feed(last + end, 2.0)
+    assert live.flow is not None
+    assert (live.ended, live.flow.said, live.flow.times.tolist()) == (False, [], [])

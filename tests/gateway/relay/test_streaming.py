@@ -66,6 +66,47 @@ def learn(both: Both, form: Format, model: str, extra: bytes) -> None:
             both.do("answer", name, answer(ANSWER_HEADS[0], plain(form, "Well", ". ", "So")))
 
 
+def some_answer(both: Both, data: st.DataObject, pieces: list[bytes], statuses: list[int]) -> None:
+    """An answer of these pieces, or a part of it, cut anywhere, with anything in between."""
+    status = data.draw(st.sampled_from([200] * 12 + statuses))
+    lines = data.draw(st.sampled_from([*ANSWER_HEADS[:3] * 4, *ANSWER_HEADS]))
+    sent = answer(lines, [piece for piece in pieces if piece], status)
+    cuts = data.draw(st.lists(st.integers(0, len(sent)), max_size=8))
+    if data.draw(st.integers(0, 5)) == 5:
+        sent = sent[: data.draw(st.integers(0, len(sent)))]
+    for one in cut(sent, cuts):
+        if both.asked():
+            both.do("answer", both.asked()[0], one)
+        if data.draw(st.integers(0, 3)) == 3:
+            both.do(data.draw(st.sampled_from(STEPS)))
+    if both.asked() and data.draw(st.integers(0, 1)) == 1:
+        both.do("answer", both.asked()[0], closes=True)
+
+
+def one_text(both: Both, data: st.DataObject, form: Format) -> None:
+    """An answer that is one text from its first word to its last, however it is cut."""
+    frames = plain(form, *data.draw(st.lists(words.filter(bool), min_size=1, max_size=12)))
+    if data.draw(st.booleans()):
+        frames = [frame + b"\n\n" for frame in b"".join(frames).split(b"\n\n")[:-1]]
+    sent = answer(data.draw(st.sampled_from(ANSWER_HEADS[:3])), frames)
+    places = data.draw(st.lists(st.integers(0, len(sent)), max_size=6))
+    if data.draw(st.booleans()):  # mostly a read is a chunk
+        ends = [m.end() for m in re.finditer(rb"\n\n\r\n|\r\n\r\n", sent)]
+        places = data.draw(st.lists(st.sampled_from(ends), max_size=12)) + places[:1]
+    for one in cut(sent, places):
+        if both.asked():
+            both.do("answer", both.asked()[0], one)
+        if data.draw(st.integers(0, 7)) == 7:
+            both.do(data.draw(st.sampled_from(["pause", "pause", *STEPS])))
+
+
+def given_up(both: Both) -> None:
+    """Whoever is still asked says nothing more."""
+    for _ in range(8):
+        if both.asked():
+            both.do("wait", 1000.0)
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.data())
 async def test_both_say_do_and_write_down_the_same(
@@ -79,22 +120,8 @@ async def test_both_say_do_and_write_down_the_same(
     for _ in range(data.draw(st.integers(1, 2))):
         both.do("connect")
         both.do("ask", request(form, model, extra, LENGTH[0], WISH))
-        status = data.draw(st.sampled_from([200] * 12 + [201, 204, 400, 529]))
-        lines = data.draw(st.sampled_from([*ANSWER_HEADS[:3] * 4, *ANSWER_HEADS]))
-        sent = answer(lines, [piece for piece in pieces if piece], status)
-        cuts = data.draw(st.lists(st.integers(0, len(sent)), max_size=8))
-        if data.draw(st.integers(0, 5)) == 5:
-            sent = sent[: data.draw(st.integers(0, len(sent)))]
-        for one in cut(sent, cuts):
-            if both.asked():
-                both.do("answer", both.asked()[0], one)
-            if data.draw(st.integers(0, 3)) == 3:
-                both.do(data.draw(st.sampled_from(STEPS)))
-        if both.asked() and data.draw(st.integers(0, 1)) == 1:
-            both.do("answer", both.asked()[0], closes=True)
-        for _ in range(8):
-            if both.asked():
-                both.do("wait", 1000.0)
+        some_answer(both, data, pieces, [201, 204, 400, 529])
+        given_up(both)
     if not both.sides[0].socket.closing:
         both.do("leave")
 
@@ -110,22 +137,8 @@ async def test_streams_that_are_one_text_are_passed_on_alike_however_they_are_cu
     for _ in range(2):
         both.do("connect")
         both.do("ask", request(form, MODELS[form], b"", LENGTH[0], WISH))
-        frames = plain(form, *data.draw(st.lists(words.filter(bool), min_size=1, max_size=12)))
-        if data.draw(st.booleans()):
-            frames = [frame + b"\n\n" for frame in b"".join(frames).split(b"\n\n")[:-1]]
-        sent = answer(data.draw(st.sampled_from(ANSWER_HEADS[:3])), frames)
-        places = data.draw(st.lists(st.integers(0, len(sent)), max_size=6))
-        if data.draw(st.booleans()):  # mostly a read is a chunk
-            ends = [m.end() for m in re.finditer(rb"\n\n\r\n|\r\n\r\n", sent)]
-            places = data.draw(st.lists(st.sampled_from(ends), max_size=12)) + places[:1]
-        for one in cut(sent, places):
-            if both.asked():
-                both.do("answer", both.asked()[0], one)
-            if data.draw(st.integers(0, 7)) == 7:
-                both.do(data.draw(st.sampled_from(["pause", "pause", *STEPS])))
-        for _ in range(8):
-            if both.asked():
-                both.do("wait", 1000.0)
+        one_text(both, data, form)
+        given_up(both)
     if not both.sides[0].socket.closing:
         both.do("leave")
 
