@@ -207,9 +207,8 @@ class Connection(asyncio.Protocol):
         self._sent_at = 0.0
         self._read_paused = False
         self.idle_since = 0.0
-        self.reads = Reads()
+        self.reads: Reads = Reads() if _reads is None else _reads(self.data_received)
         if _reads is not None:
-            self.reads = _reads(self.data_received)
             # What the event loop calls with each read, in this method's place.
             self.data_received = self.reads  # type: ignore[assignment,method-assign]
         self._begin()

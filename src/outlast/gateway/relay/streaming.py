@@ -20,7 +20,7 @@ from outlast.gateway.relay import heads
 from outlast.gateway.relay.call import STREAM, Connection, Listener
 from outlast.gateway.relay.lane import LOOK_S, Plain
 from outlast.gateway.relay.run import Run
-from outlast.wire.canon import Request as Asked
+from outlast.wire import canon
 
 _log = structlog.get_logger(__name__)
 _HEAD = HeadReceived(0, 200, {}, 0.0)
@@ -79,7 +79,7 @@ class Streamed(Plain):
         if way.carrying is None:
             return Live(form, surface.codecs[form], head)
         assert case is not None
-        asked = Asked(
+        asked = canon.Request(
             model=case.plan.asked.model,
             messages=(),
             origin=form,
