@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from outlast.gateway import carrying, express, flow, gaps, live, skimming
-from outlast.gateway.relay import call, heads, inbound
+from outlast.gateway.relay import connection, heads, inbound
 from outlast.native import module
 from outlast.store import segment
 from outlast.wire import estimate, splice
@@ -24,10 +24,10 @@ USES: list[tuple[ModuleType, str]] = [
     (express, "_receipt"),
     (segment, "_frames"),
     (heads, "_reply"),
-    (call, "_chunks"),
+    (connection, "_chunks"),
     (skimming, "_pieces"),
     (flow, "_tap"),
-    (call, "_reads"),
+    (connection, "_reads"),
     (gaps, "_learn"),
     (estimate, "_weigh"),
     (inbound, "_ask"),
@@ -43,7 +43,7 @@ def python_alone() -> Iterator[None]:
             assert hasattr(place, name)
             patch.setattr(place, name, None)
         patch.setattr(live, "_ENDS", {})
-        patch.setattr(call, "_READS", [None, None, None])
+        patch.setattr(connection, "_READS", [None, None, None])
         yield
 
 

@@ -13,7 +13,7 @@ import httptools
 from outlast.gateway.events import HeadReceived
 from outlast.gateway.flow import Flow
 from outlast.gateway.live import Live, Odd
-from outlast.gateway.relay.call import passed_line
+from outlast.gateway.relay.connection import passed_line
 from outlast.gateway.skimming import Template
 from outlast.native import compiled
 from outlast.nouns import Format
@@ -259,7 +259,13 @@ def chunked_alike(data: bytes) -> bool:
         return False
     lines, theirs, body = found
     status, headers, said, end, closing, _ = heard([data])
-    assert (status, said, end, closing) == (200, body, "ended", False)
+    if isinstance(body, int):  # a head alone
+        assert data[body - 4 : body] == b"\r\n\r\n"
+        if not status:  # what came behind it in this read was not HTTP
+            status, headers, *_ = heard([data[:body]])
+        assert status == 200
+    else:
+        assert (status, said, end, closing) == (200, body, "ended", False)
     assert headers["content-type"].partition(";")[0].strip().lower() == "text/event-stream"
     passed = [(line, headers[n]) for n in headers if (line := passed_line(n.encode("latin-1")))]
     assert lines == b"".join([b"%b%b\r\n" % (n, v.encode("latin-1")) for n, v in passed])

@@ -10,7 +10,8 @@ from typing import cast
 from outlast.gateway import express
 from outlast.gateway.carrying import Carrying
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import Call, Connection, Origin, Pool, passed_line
+from outlast.gateway.relay.call import Call, Origin, Pool
+from outlast.gateway.relay.connection import Connection, passed_line
 from outlast.native import compiled
 from outlast.nouns import Format
 from outlast.outcome import Fault

@@ -229,22 +229,15 @@ class Flow:
         texts = texts_of([found.said]) if found is not None else []
         return render(self.index, [*self._still(), *texts])
 
-    def anew(self) -> Flow:
-        """Return one that goes on from here, and has taken nothing itself."""
-        flow = Flow(
-            self._template,
-            self.index,
-            self.held,
-            self.rest,
-            words=self._words,
-            limit_bytes=self._limit_bytes,
-            render=self._render,
-        )
-        flow.mid_word, flow.flushing = self.mid_word, self.flushing
-        flow.number, flow.calm_s = self.number, self.calm_s
-        flow.life_at, flow.half_at, flow.spoke_at = self.life_at, self.half_at, self.spoke_at
-        flow.content_at = self.times[-1] if self.times else self.content_at
-        return flow
+    def begin_anew(self) -> None:
+        """Go on from here as one that has taken nothing itself."""
+        if self.times:
+            self.content_at = self.times[-1]
+        held = self.held if self.waiting else []
+        self._lent = [len(frame) for frame, _ in held]
+        self.before = [text for _, text in held]
+        self.runs = []
+        self.times = array("d")
 
     def _texts(self, data: bytes, found: Run) -> Sequence[str]:
         """Return what those of these frames say that go out, where it is rendered anew."""

@@ -46,7 +46,6 @@ from outlast.wire.stream import (
 OPENING_LIMIT_BYTES = 64 << 10
 """What begins with more than this is no plain text."""
 _END = b"\n\n"
-_TEXT = msgspec.json.Decoder(str)
 _LIMIT_BYTES = HoldPolicy().limit_bytes
 
 
@@ -170,7 +169,7 @@ class Live:
         opening, self._opening = self._opening, b""
         self._times += self.flow.times
         self._runs += self.flow.runs
-        self.flow = self.flow.anew()
+        self.flow.begin_anew()
         return opening + out
 
     # -- the two ends --------------------------------------------------------------------------
@@ -195,7 +194,8 @@ class Live:
                 piece = events[-1]
                 if self._retelling is not None:
                     self._opening += self._retelling.frames(events[:-1])
-                return self._flow(waiting[self._read :], raw, piece.text, piece.index, now)
+                template = Template.of(raw, piece.text)
+                return self._flow(waiting[self._read :], template, piece.index, now)
             if not only_signs_of_life(Unit(raw, events)):
                 if not events or not all(map(self._begins, events)):
                     raise Odd
@@ -209,12 +209,11 @@ class Live:
         self.tokens = _merged(None, usage[0]) if usage else None
         self._opening = data[:ping] + data[unping:at]
         self._reader, self._unread = None, data[:end]
-        text = _TEXT.decode(data[start - 1 : until + 1])
-        return self._flow(data[at:], data[at:end], text, 0, now)
+        template = Template.at(data[at:end], start - at, until - at)
+        return self._flow(data[at:], template, 0, now)
 
-    def _flow(self, data: bytes, raw: bytes, text: str, index: int, now: float) -> bytes:
-        """Let the text flow, from its first piece on: `raw`, with which `data` begins."""
-        template = Template.of(raw, text)
+    def _flow(self, data: bytes, template: Template | None, index: int, now: float) -> bytes:
+        """Let the text flow, from the first piece on, with which `data` begins."""
         if template is None:
             raise Odd
         retelling = self._retelling

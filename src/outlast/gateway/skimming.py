@@ -40,16 +40,11 @@ class Run(NamedTuple):
 class Template:
     """What stands around the text in each frame, its quotes included."""
 
-    __slots__ = ("_at", "_between", "_line", "_lines_each", "_until", "after", "before")
+    __slots__ = ("after", "before")
 
     def __init__(self, before: bytes, after: bytes) -> None:
         self.before = before
         self.after = after
-        self._between = after + before
-        self._lines_each = self._between.count(b"\n")
-        self._line = before.count(b"\n")
-        self._at = len(before) - before.rfind(b"\n") - 1
-        self._until = -after.find(b"\n")
 
     @classmethod
     def of(cls, raw: bytes, text: str) -> Template | None:
@@ -68,6 +63,16 @@ class Template:
             return None
         return cls(before + b'"', b'"' + after)
 
+    @classmethod
+    def at(cls, raw: bytes, start: int, end: int) -> Template | None:
+        """As `of`, of one whole frame whose text is known to stand here, between its quotes."""
+        said = raw[start - 1 : end + 1]
+        if raw.count(b"\\"):
+            return cls.of(raw, _ONE.decode(said))
+        if len(raw) > FRAME_LIMIT_BYTES or raw.count(said) != 1:
+            return None
+        return cls(raw[:start], raw[end:])
+
     def fits(self, raw: bytes) -> bool:
         """Whether a frame may be of this shape."""
         return raw.startswith(self.before) and raw.endswith(self.after)
@@ -85,7 +90,8 @@ class Template:
         texts = _texts(parts) if parts is not None else None
         if parts is None or texts is None:
             return None
-        around, out = len(self._between), _told(texts, waiting=waiting) if words else len(texts)
+        around = len(self.after) + len(self.before)
+        out = _told(texts, waiting=waiting) if words else len(texts)
         end = sum(map(len, parts)) + len(parts) * around
         kept = parts[out:] if out >= 0 else []
         told = end - sum(map(len, kept)) - len(kept) * around
@@ -100,7 +106,7 @@ class Template:
         parts = self._lines(data[:end] if end != len(data) else data)
         if parts is not None and _texts(parts) is not None:
             return parts
-        parts = data[len(before) :].split(self._between)
+        parts = data[len(before) :].split(after + before)
         last, found, _ = parts[-1].partition(after)
         if found:
             parts[-1] = last
@@ -116,10 +122,12 @@ class Template:
         As splitting it at what stands between would find them; but to look for one byte is much
         faster, and so is to compare what is put together again.
         """
-        at, until = self._at, self._until
-        lines = data.split(b"\n")[self._line : -1 : self._lines_each]
+        before, after = self.before, self.after
+        between = after + before
+        at, until = len(before) - before.rfind(b"\n") - 1, -after.find(b"\n")
+        lines = data.split(b"\n")[before.count(b"\n") : -1 : between.count(b"\n")]
         parts = [line[at:until] for line in lines]
-        again = b"%b%b%b" % (self.before, self._between.join(parts), self.after)
+        again = b"%b%b%b" % (before, between.join(parts), after)
         return parts if parts and again == data else None
 
 

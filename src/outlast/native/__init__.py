@@ -3,7 +3,9 @@
 Each of them is written in Python first, where it is used: that is what it means. The C says the
 same of the same bytes, sooner, or None: "ask the Python". `scripts/native` compiles it where there
 is a C compiler; elsewhere, or where what was compiled is older than its source, the Python alone
-is used. tests/native compares both. docs/decisions/0021-some-bytes-in-c.md says why.
+is used. tests/native compares both. docs/decisions/0021-some-bytes-in-c.md says why. Two files are
+no such functions but read and write plain connections, where otherwise their transports do:
+docs/decisions/0022-past-the-transports.md.
 """
 
 from __future__ import annotations

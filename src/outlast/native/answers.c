@@ -1,4 +1,4 @@
-/* Heads of answers, and whole answers as clients get them: gateway/relay/call.py, heads.py. */
+/* Heads of answers, and whole answers as clients get them: gateway/relay/connection.py, heads.py. */
 
 #include "native.h"
 
@@ -254,7 +254,8 @@ PyObject *native_reply(PyObject *module, PyObject *const *args, Py_ssize_t count
 
 /* streamed(data, lines, miss) -> (lines, their id, body)
  *
- * As `answer`, of events in chunks, the last of which ends where the data does. */
+ * As `answer`, of events in chunks. The body: bytes, where the last chunk ends where the data does; else
+ * a number, where it begins. */
 PyObject *native_streamed(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     static const char last[] = "0\r\n\r\n";
     Head head = {.size = -1, .streams = 1};
@@ -264,7 +265,6 @@ PyObject *native_streamed(PyObject *module, PyObject *const *args, Py_ssize_t co
     if (count != 3 || !PyBytes_CheckExact(args[0]) || !PyDict_CheckExact(args[1])) Py_RETURN_NONE;
     at = (At)PyBytes_AS_STRING(args[0]);
     end = at + PyBytes_GET_SIZE(args[0]);
-    if (end - at < (Py_ssize_t)sizeof last || memcmp(end - 5, last, 5) != 0) Py_RETURN_NONE;
     head.lines = args[1];
     head.miss = args[2];
     from = at = answer_head(&head, at, end);
@@ -273,10 +273,13 @@ PyObject *native_streamed(PyObject *module, PyObject *const *args, Py_ssize_t co
             total += size;
             at = next;
         }
-        if (total > 0 && end - at == 5) {
+        if (total > 0 && end - at == 5 && memcmp(at, last, 5) == 0) {
             found = Py_BuildValue(
                 "NNN", written(&head), their_id(&head), native_payload(from, at, total)
             );
+        } else {
+            At begin = (At)PyBytes_AS_STRING(args[0]);
+            found = Py_BuildValue("NNn", written(&head), their_id(&head), (Py_ssize_t)(from - begin));
         }
     }
     if (found == NULL && !PyErr_Occurred()) found = Py_NewRef(Py_None);

@@ -22,6 +22,8 @@ static PyMethodDef methods[] = {
     {"pieces", (PyCFunction)(void (*)(void))native_pieces, METH_FASTCALL, NULL},
     {"tap", (PyCFunction)(void (*)(void))native_tap, METH_FASTCALL, NULL},
     {"reads", (PyCFunction)(void (*)(void))native_reads, METH_FASTCALL, NULL},
+    {"poll", (PyCFunction)(void (*)(void))native_poll, METH_FASTCALL, NULL},
+    {"writer", (PyCFunction)(void (*)(void))native_writer, METH_FASTCALL, NULL},
     {"weigh", (PyCFunction)(void (*)(void))native_weigh, METH_FASTCALL, NULL},
     {"learn", (PyCFunction)(void (*)(void))native_learn, METH_FASTCALL, NULL},
     {"chat_begins", (PyCFunction)(void (*)(void))native_chat_begins, METH_FASTCALL, NULL},
@@ -34,6 +36,7 @@ static PyMethodDef methods[] = {
 static int fill(PyObject *module) {
     native_record_begin();
     if (native_tap_begin(module) < 0) return -1;
+    if (native_poll_begin(module) < 0 || native_writer_begin(module) < 0) return -1;
     return PyModule_AddStringConstant(module, "SOURCE", SOURCE);
 }
 
@@ -41,6 +44,8 @@ static int traverse(PyObject *module, visitproc visit, void *arg) {
     NativeState *state = native_state(module);
     Py_VISIT(state->tap);
     Py_VISIT(state->reads);
+    Py_VISIT(state->poll);
+    Py_VISIT(state->writer);
     return 0;
 }
 
@@ -49,6 +54,8 @@ static int clear(PyObject *module) {
     Py_CLEAR(state->tap);
     Py_CLEAR(state->reads);
     Py_CLEAR(state->append);
+    Py_CLEAR(state->poll);
+    Py_CLEAR(state->writer);
     return 0;
 }
 

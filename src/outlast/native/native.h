@@ -26,6 +26,8 @@ PyObject *native_pieces(PyObject *module, PyObject *const *args, Py_ssize_t coun
 PyObject *native_weigh(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_tap(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_reads(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_poll(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_writer(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_learn(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_chat_begins(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_chat_ends(PyObject *module, PyObject *const *args, Py_ssize_t count);
@@ -129,6 +131,8 @@ int native_pass(PyObject *read, const NativeShape *shape, PyObject *held, Native
 typedef struct {
     PyTypeObject *tap, *reads; /* tap.c */
     PyObject *append;
+    PyTypeObject *writer; /* write.c */
+    PyTypeObject *poll; /* poll.c; NULL where there is none */
 } NativeState;
 
 static inline NativeState *native_state(PyObject *module) {
@@ -136,5 +140,7 @@ static inline NativeState *native_state(PyObject *module) {
 }
 
 int native_tap_begin(PyObject *module);
+int native_poll_begin(PyObject *module);
+int native_writer_begin(PyObject *module);
 
 #endif

@@ -1,4 +1,4 @@
-/* What the reads of a stream bring: chunks (gateway/relay/call.py), and in them frames that only
+/* What the reads of a stream bring: chunks (gateway/relay/connection.py), and in them frames that only
  * say the next piece of a text (gateway/skimming.py, gateway/flow.py). */
 
 #include "native.h"

@@ -1,6 +1,6 @@
 /* The reads of a text that flows, taken where the event loop hands them over: what Flow.feed does
  * in gateway/flow.py, for whole chunks and a client who gets chunks too, and who asks it first in
- * gateway/relay/call.py. Of a thousand streams nothing is in the processor's caches when their turn
+ * gateway/relay/connection.py. Of a thousand streams nothing is in the processor's caches when their turn
  * comes; here a read passes without the interpreter. */
 
 #include "native.h"

@@ -10,7 +10,8 @@ from typing import Any, cast
 import h11
 import msgspec
 
-from outlast.gateway.relay.call import Call, Connection, Origin
+from outlast.gateway.relay.call import Call, Origin
+from outlast.gateway.relay.connection import Connection
 from outlast.gateway.relay.heads import Pairs, response_headers
 from outlast.gateway.relay.outbound import Relay
 from outlast.outcome import Fault

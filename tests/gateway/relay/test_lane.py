@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from outlast.accounts.keys import Key
 from outlast.config import Settings
-from outlast.gateway.relay.call import Connection
+from outlast.gateway.relay.connection import Connection
 from outlast.gateway.relay.lane import Plain
 from outlast.nouns import Format
 from tests.gateway.relay.twins import Side, settings_of

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from outlast.config import ServerSettings, Settings, TimeoutSettings
 from outlast.gateway.asked import Prepared
-from outlast.gateway.relay.call import HEADERS_MAX, INTERIM_MAX, RESEND_S
+from outlast.gateway.relay.connection import HEADERS_MAX, INTERIM_MAX, RESEND_S
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.transport import HEAD_LIMIT_BYTES, NetworkFault
 from outlast.nouns import Candidate, Kind

@@ -19,7 +19,7 @@ from outlast.gateway.events import Observe
 from outlast.gateway.flow import FLUSH_S
 from outlast.gateway.http import Gateway
 from outlast.gateway.metrics import Metrics
-from outlast.gateway.relay.call import Connection
+from outlast.gateway.relay.connection import Connection
 from outlast.gateway.relay.door import Entrance
 from outlast.gateway.relay.inbound import relay_class
 from outlast.gateway.relay.lane import Plain

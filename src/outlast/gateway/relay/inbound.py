@@ -11,6 +11,7 @@ one, the time that a client may refuse to read. No body is kept before its key i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -23,6 +24,7 @@ from uvicorn.server import ServerState
 from outlast.gateway.joining import Joined
 from outlast.gateway.pump import CLIENT_WRITE_S
 from outlast.gateway.relay import heads
+from outlast.gateway.relay.direct import Writer, writer_to
 from outlast.gateway.relay.known import Heads, Known, known_elsewhere, what_is_known
 from outlast.gateway.relay.request import Door, Request
 from outlast.gateway.server import HEAD_READ_S, HEADERS_MAX
@@ -96,6 +98,9 @@ class Connection(HttpToolsProtocol):
         """What came cannot be read any further; answers under way are finished."""
         self._usual: tuple[object, bytes] = (None, b"")
         self._known: Known | None = None
+        self._writer: Writer | None = None
+        self.write: Callable[[bytes], None] = _nowhere
+        """Writes what is small, as the transport does."""
         self._between = True
         """Whether what comes next is a new request."""
         self._began = 0
@@ -108,6 +113,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._joined = Joined(transport, self.loop)
+        self._writer = writer_to(transport)
+        self.write = self._writer or transport.write
         if len(self.connections) > self.max_connections:
             self._refuse(503, "Too many connections at once. Try again shortly.")
             return
@@ -117,6 +124,8 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.watch.connections.discard(self)
         self.pipeline.clear()
+        if self._writer is not None:
+            self._writer.close()
         answering, self.answering = self.answering, None
         super().connection_lost(exc)
         if answering is not None:
@@ -392,7 +401,7 @@ class Connection(HttpToolsProtocol):
         keep = request.keep_alive
         if self._joined.held:
             self._joined.flush()
-        transport.write(heads.written(usual_lines, lines, ident, who, body, keep_alive=keep))
+        self.write(heads.written(usual_lines, lines, ident, who, body, keep_alive=keep))
         if not keep:
             transport.close()
         if self.pipeline or self._broken or self.flow.read_paused or transport.is_closing():
@@ -447,6 +456,10 @@ class Connection(HttpToolsProtocol):
         self._joined.flush()
         self.transport.write(heads.status_line(status) + head.encode() + body)
         self.transport.close()
+
+
+def _nowhere(_: bytes) -> None:
+    """Where a connection writes that is not made yet."""
 
 
 def relay_class(

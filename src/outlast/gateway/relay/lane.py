@@ -23,14 +23,8 @@ from outlast.gateway.http import Gateway, Roster, new_ids, notice_of
 from outlast.gateway.limits import InFlight
 from outlast.gateway.record import degraded_of
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import (
-    TOGETHER_BYTES,
-    WHOLE,
-    Call,
-    Connection,
-    Listener,
-    passed_line,
-)
+from outlast.gateway.relay.call import WHOLE, Call, Listener
+from outlast.gateway.relay.connection import TOGETHER_BYTES, Connection, passed_line
 from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.relay.request import Request
 from outlast.gateway.relay.run import Alarms, Run
@@ -333,11 +327,11 @@ class Lane:
         exchange, _ = gateway.exchange(request.surface, asked, plan, plain.way.settings)
         return self._make_run(request, exchange, plain.load)
 
-    def stream_lines(self, plain: Plain, head: HeadReceived, model: str) -> bytes:
-        """Return the header lines of a stream that this model answers."""
+    def stream_lines(self, plain: Plain, lines: bytes, model: str) -> bytes:
+        """Return the header lines of a stream that this model answers. `lines`: the upstream's."""
         ident = plain.ident.encode()
         who = plain.way.saying(model).lines
-        return STREAM_LINES % (self.passed_lines(plain, head), ident, ident, who)
+        return STREAM_LINES % (lines, ident, ident, who)
 
     def passed_lines(self, plain: Plain, head: HeadReceived) -> bytes:
         """Return those of an upstream's header lines that the client sees."""

@@ -26,7 +26,9 @@ import structlog
 from outlast.config import Settings, UpstreamSettings
 from outlast.gateway.asked import Prepared
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import Call, Connection, Listener, Origin
+from outlast.gateway.relay.call import Call, Listener, Origin
+from outlast.gateway.relay.connection import Connection
+from outlast.gateway.relay.direct import Poll, poll_on
 from outlast.gateway.transport import Answer, NetworkFault, credential_headers
 from outlast.network import fault_of, tls_context
 from outlast.nouns import Candidate
@@ -57,6 +59,10 @@ class Relay:
     @cached_property
     def loop(self) -> asyncio.AbstractEventLoop:
         return asyncio.get_running_loop()
+
+    @cached_property
+    def _poll(self) -> Poll | None:
+        return poll_on(self.loop)
 
     def send(self, prepared: Prepared, listener: Listener) -> Call:
         """Send a call. Its listener hears of everything, failures to connect included."""
@@ -97,6 +103,10 @@ class Relay:
             self._sweeping.cancel()
             self._sweeping = None
         self._drop_idle()
+        poll = vars(self).get("_poll")
+        if poll is not None:
+            self.loop.remove_reader(poll.fileno())
+            poll.close()
 
     def _drop_idle(self) -> None:
         idle, self._idle = self._idle, {}
@@ -229,6 +239,8 @@ class Relay:
             except BaseException:
                 sock.close()
                 raise
+            if self._poll is not None and not origin.tls:
+                connection.read_by(self._poll)
             return connection
 
     async def _resolve(self, host: str, port: int) -> list[Any]:

@@ -62,6 +62,8 @@ class Wire(Protocol):
     @property
     def door(self) -> Door: ...
     def usual_lines(self) -> bytes: ...
+    @property
+    def write(self) -> Callable[[bytes], None]: ...
     def whole(self, request: Request, lines: bytes, ident: str, who: bytes, body: bytes) -> None:
         """Answer a request with 200, and go on."""
 
@@ -297,12 +299,12 @@ class Request:
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if not self.disconnected:
-            self._connection.transport.write(data)
+            self._connection.write(data)
 
     def chunk_writer(self) -> Callable[[bytes], None] | None:
         """Return what writes whole chunks in the middle of an answer, as long as the client is
         there; None: it gets none."""
-        return self._connection.transport.write if self._chunked else None
+        return self._connection.write if self._chunked else None
 
     def reply(self, reply: Reply) -> None:
         length = f"content-length: {len(reply.body)}\r\n"
@@ -353,7 +355,7 @@ class Request:
             self._out = []
             self._begun = True
             if not self.disconnected:
-                self._connection.transport.write(out[0] if len(out) == 1 else b"".join(out))
+                self._connection.write(out[0] if len(out) == 1 else b"".join(out))
 
     def _finish(self) -> None:
         self.flush()

@@ -391,7 +391,7 @@ class Alarms:
         self._now = clock.monotonic
         self._runs: set[Run] = set()
         self._ticking = False
-        self._halves: dict[int, list[Flushed]] = {}
+        self._later: dict[int, list[Callable[[], None]]] = {}
 
     def add(self, run: Run) -> None:
         self._runs.add(run)
@@ -400,25 +400,29 @@ class Alarms:
             self.loop.call_later(TICK_S, self._tick)
 
     def half(self, run: Flushed, wait_s: float) -> None:
-        """Let a run look at its half word then: many at once, since there are many."""
+        """Let a run look at its half word then."""
+        self.later(run.flush, wait_s)
+
+    def later(self, call: Callable[[], None], wait_s: float) -> None:
+        """Call this then: many at once, since there are many. Nobody can be stopped any more."""
         slot = int((self.loop.time() + wait_s) / SLOT_S) + 1
-        runs = self._halves.get(slot)
-        if runs is not None:
-            runs.append(run)
+        calls = self._later.get(slot)
+        if calls is not None:
+            calls.append(call)
             return
-        self._halves[slot] = [run]
+        self._later[slot] = [call]
         self.loop.call_at(slot * SLOT_S, self._look, slot)
 
     def _look(self, slot: int) -> None:
-        self._flush(self._halves.pop(slot))
+        self._call(self._later.pop(slot))
 
-    def _flush(self, runs: list[Flushed]) -> None:
+    def _call(self, calls: list[Callable[[], None]]) -> None:
         try:
-            while runs:
-                runs.pop().flush()
+            while calls:
+                calls.pop()()
         finally:
-            if runs:  # an error in one run must not silence the others
-                self.loop.call_soon(self._flush, runs)
+            if calls:  # an error in one run must not silence the others
+                self.loop.call_soon(self._call, calls)
 
     def discard(self, run: Run) -> None:
         self._runs.discard(run)

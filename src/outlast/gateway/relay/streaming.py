@@ -6,9 +6,9 @@ goes the long way, as in lane.py: a run of an exchange takes over the call, and 
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
+import msgspec
 import structlog
 
 from outlast.gateway.carrying import wants_usage
@@ -17,20 +17,21 @@ from outlast.gateway.flow import FLUSH_S, Flow
 from outlast.gateway.gaps import SUSPECT_FLOOR_S
 from outlast.gateway.live import Live, Odd, Retelling
 from outlast.gateway.relay import heads
-from outlast.gateway.relay.call import STREAM, Connection, Listener
+from outlast.gateway.relay.call import STREAM, Listener
+from outlast.gateway.relay.connection import Connection, headers_of
 from outlast.gateway.relay.lane import LOOK_S, Plain
 from outlast.gateway.relay.run import Run
 from outlast.wire import canon
 
 _log = structlog.get_logger(__name__)
 _HEAD = HeadReceived(0, 200, {}, 0.0)
-"""Of an answer whose head C has read."""
+"""Of an answer that is told whole: nobody asks for its head."""
 
 
 class Streamed(Plain):
     """One plain stream under way: the call that is made for it, and who hears it."""
 
-    __slots__ = ("_alarm", "_flow", "_live")
+    __slots__ = ("_flow", "_head", "_lines", "_live", "_theirs")
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
@@ -38,7 +39,12 @@ class Streamed(Plain):
         self._live: Live | None = None
         self._flow: Flow | None = None
         """Takes in text, once something was shown."""
-        self._alarm: asyncio.TimerHandle | None = None
+        self._lines = b""
+        """Of the upstream's header lines those that the client sees."""
+        self._theirs = ""
+        """The upstream's own id of this."""
+        self._head = b""
+        """The upstream's head, where only C has read it."""
 
     # -- the upstream --------------------------------------------------------------------------
 
@@ -70,6 +76,14 @@ class Streamed(Plain):
             return False
         head = HeadReceived(0, status, headers, self._lane.clock.monotonic())
         self._live = self._live_of(head)
+        self._lines = self._lane.passed_lines(self, head)
+        self._theirs = headers.get("request-id") or headers.get("x-request-id", "")
+        return True
+
+    def begun(self, lines: bytes, theirs: str, head: bytes) -> bool:
+        self._live = self._live_of(HeadReceived(0, 200, {}, self._lane.monotonic()))
+        self._lines = lines if self.way.carrying is None else b""
+        self._theirs, self._head = theirs, head
         return True
 
     def _live_of(self, head: HeadReceived) -> Live:
@@ -129,13 +143,13 @@ class Streamed(Plain):
     def _finish(self, live: Live, out: bytes) -> None:
         """The answer is whole: its last bytes wait for the record."""
         self._over()
-        lane, headers, begun = self._lane, live.head.headers, self._flow is not None
+        lane, begun = self._lane, self._flow is not None
+        lines, theirs = b"" if begun else self._lines, self._theirs
         try:
-            lines = b"" if begun else lane.passed_lines(self, live.head)
-            theirs = headers.get("request-id") or headers.get("x-request-id", "")
             found = (live.model, live.estimated(max(1, len(self.question) // 4)))
             first_s = lane.learn_gaps(self, live.times)
             lane.settling.add(self, lines, theirs, out, found, first_s, begun=begun)
+            self._live = self._flow = None  # an alarm may still know this one
         except Exception:  # our own fault: the client must not wait for ever
             _log.exception("exchange failed inside Outlast")
             self.request.crash()
@@ -155,9 +169,8 @@ class Streamed(Plain):
         if out:
             self._flow = flow
             flow.calm_s = self._calm_s()
-            loop = self._lane.relay.loop
-            self._alarm = loop.call_later(max(0.0, flow.calm_until - now), self.alarm)
-            self.request.stream(self._lane.stream_lines(self, live.head, live.model))
+            self._lane.alarms().later(self.alarm, max(0.0, flow.calm_until - now))
+            self.request.stream(self._lane.stream_lines(self, self._lines, live.model))
             self.request.body(out)
             self.request.flush()
             write = self.request.chunk_writer()
@@ -209,21 +222,17 @@ class Streamed(Plain):
 
     def alarm(self) -> None:
         """Silences are the exchange's to judge."""
-        self._alarm = None
         if self._flow is None or self.request.running is not self:
             return
         wait_s = self._flow.calm_until - self._lane.clock.monotonic()
         if wait_s > 0:
-            self._alarm = self._lane.relay.loop.call_later(wait_s, self.alarm)
+            self._lane.alarms().later(self.alarm, wait_s)
         else:
             self._the_long_way()
 
     def _over(self) -> None:
         """Nobody needs to look at it any more."""
         self.show(None)
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
 
     def _the_long_way(self) -> tuple[Run, Listener]:
         self._over()
@@ -231,6 +240,8 @@ class Streamed(Plain):
         live = self._live
         run = self.request.running = self._lane.run_of(self)
         heard = live.heard if live is not None else []
+        if live is not None and self._head:
+            heard[0] = msgspec.structs.replace(live.head, headers=headers_of(self._head))
         hearing = run.adopt(self, self.since, heard, self._flow)
         if self.listener is self:
             self.listener = hearing
