@@ -51,20 +51,31 @@ static void forget(Poll *poll, int fd) {
     Py_DECREF(before.left);
 }
 
+/* Take the error that is set. */
+static PyObject *raised(void) {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *error, *trace;
+    PyErr_Fetch(&type, &error, &trace);
+    PyErr_NormalizeException(&type, &error, &trace);
+    if (trace != NULL) PyException_SetTraceback(error, trace);
+    Py_XDECREF(type);
+    Py_XDECREF(trace);
+    return error;
+#endif
+}
+
 /* It is watched no more: somebody else finds out what it has come to. `failed`: an error is set. */
 static void leave(Poll *poll, int fd, int failed) {
-    PyObject *type, *value, *trace, *left = Py_NewRef(poll->watched[fd].left), *done;
-    PyErr_Fetch(&type, &value, &trace);
+    PyObject *left = Py_NewRef(poll->watched[fd].left), *done;
+    PyObject *error = failed ? raised() : Py_NewRef(Py_None);
     forget(poll, fd);
-    if (failed) PyErr_NormalizeException(&type, &value, &trace);
-    if (failed && trace != NULL) PyException_SetTraceback(value, trace);
-    done = PyObject_CallOneArg(left, failed ? value : Py_None);
+    done = error != NULL ? PyObject_CallOneArg(left, error) : NULL;
     if (done == NULL) PyErr_WriteUnraisable(left);
     Py_XDECREF(done);
     Py_DECREF(left);
-    Py_XDECREF(type);
-    Py_XDECREF(value);
-    Py_XDECREF(trace);
+    Py_XDECREF(error);
 }
 
 static void read_one(Poll *poll, int fd, uint32_t events) {
