@@ -205,8 +205,9 @@ def test_whom_it_watches_are_left_when_it_is_closed(poll: Any, ends: list[End]) 
     poll()
     assert [(end.read, end.left) for end in ends] == [([], [None])] * 3
     assert poll.fileno() == -1
-    with pytest.raises(ValueError, match="is open"):
+    with pytest.raises(OSError, match="Bad file descriptor"):
         ends[0].watch()
+    ends[0].remove()
 
 
 def test_nothing_leaks_and_what_it_watches_is_collected(poll: Any) -> None:

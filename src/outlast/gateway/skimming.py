@@ -67,7 +67,7 @@ class Template:
     def at(cls, raw: bytes, start: int, end: int) -> Template | None:
         """As `of`, of one whole frame whose text is known to stand here, between its quotes."""
         said = raw[start - 1 : end + 1]
-        if raw.count(b"\\"):
+        if b"\\" in raw:
             return cls.of(raw, _ONE.decode(said))
         if len(raw) > FRAME_LIMIT_BYTES or raw.count(said) != 1:
             return None

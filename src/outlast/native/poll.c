@@ -149,8 +149,8 @@ static PyObject *poll_add(PyObject *self, PyObject *const *args, Py_ssize_t coun
     Poll *poll = (Poll *)self;
     long fd = count == 3 ? PyLong_AsLong(args[0]) : -1;
     if (PyErr_Occurred()) return NULL;
-    if (fd < 0 || fd > INT32_MAX || poll->epoll < 0 || watched_at(poll, fd) != NULL) {
-        PyErr_SetString(PyExc_ValueError, "a poll that is open adds what it does not watch yet");
+    if (fd < 0 || fd > INT32_MAX || watched_at(poll, fd) != NULL) {
+        PyErr_SetString(PyExc_ValueError, "a poll adds what it does not watch yet");
         return NULL;
     }
     if (!has_room(poll, fd)) return PyErr_NoMemory();
@@ -245,7 +245,7 @@ static PyType_Spec poll_spec = {
  *
  * `add(fd, received, left)`: each read of this connection is `received(data)`, until `remove(fd)`, or
  * until `left(None)` was called: it ended, or failed, and the rest is not read; `left(error)`:
- * `received` raised it. None: it cannot be had on this system. */
+ * `received` raised it. OSError: the system does not watch it, or the poll is closed. None: it cannot be had on this system. */
 PyObject *native_poll(PyObject *module, PyObject *const *args, Py_ssize_t count) {
     Poll *poll;
     if (count != 0) Py_RETURN_NONE;

@@ -14,8 +14,11 @@ import pytest
 import uvloop
 
 from outlast.gateway.relay import direct
+from outlast.gateway.relay.call import Call
+from outlast.gateway.relay.connection import Connection
 from outlast.gateway.relay.direct import Poll, Reading, Writer, poll_on, writer_to
 from outlast.native import module
+from tests.gateway.relay.answers import ORIGIN, Hearing, Pool
 
 pytestmark = pytest.mark.skipif(
     module() is None, reason="nothing is compiled here: `make native` needs a C compiler"
@@ -178,6 +181,55 @@ async def test_an_error_in_what_is_done_with_a_read_is_told() -> None:
             there.send(b"x")
             await end.until(lambda: bool(broke))
             assert [str(error) for error in broke] == ["ours"]
+
+
+@on_both
+async def test_after_the_polls_end_the_transport_reads_who_was_paused_too() -> None:
+    async with connected() as (end, there), connected() as (other, beyond):
+        poll = poll_on(asyncio.get_running_loop())
+        if poll is None:
+            pytest.skip("there is no such poll on this system")
+        readings = [Reading(one.transport) for one in (end, other)]
+        for reading, one in zip(readings, (end, other), strict=True):
+            reading.by(poll, one.data_received, list[BaseException]().append)
+        readings[0].pause()
+        asyncio.get_running_loop().remove_reader(poll.fileno())
+        poll.close()
+        readings[0].resume()
+        for one, far in ((end, there), (other, beyond)):
+            far.send(b"still here")
+            await one.until(lambda one=one: bool(one.received))  # type: ignore[misc]
+        for reading in readings:
+            reading.stop()
+
+
+class Failing(Hearing):
+    """A listener that fails at the head."""
+
+    def headed(self, status: int, headers: dict[str, str]) -> None:
+        raise RuntimeError("ours")
+
+
+@on_both
+async def test_our_own_failure_at_a_read_ends_the_call_and_the_connection() -> None:
+    loop = asyncio.get_running_loop()
+    poll = poll_on(loop)
+    if poll is None:
+        pytest.skip("there is no such poll on this system")
+    here, there = socket.socketpair()
+    here.setblocking(False)
+    pool, listener = cast("Any", Pool()), Failing()
+    _, connection = await loop.create_connection(lambda: Connection(pool, ORIGIN), sock=here)
+    connection.read_by(poll)
+    connection.send(Call(pool, ORIGIN, b"GET / HTTP/1.1\r\n\r\n", b"", listener), 0.0, reused=False)
+    there.send(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n")
+    there.settimeout(WITHIN_S)
+    await loop.run_in_executor(None, there.recv, 64)
+    await loop.run_in_executor(None, there.recv, 64)  # it is closed
+    assert (listener.end, connection.usable) == ("internal", False)
+    loop.remove_reader(poll.fileno())
+    poll.close()
+    there.close()
 
 
 class Refusing:

@@ -89,7 +89,7 @@ class Reading:
         self._poll = poll
         try:
             poll.add(self._fd, self._received, self._left)
-        except OSError:  # the system watches no more
+        except OSError:  # the system watches no more, or we are about to end
             self._left(None)
 
     def stop(self) -> None:
