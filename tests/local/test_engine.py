@@ -31,7 +31,7 @@ def alive(pid: int) -> bool:
     """Whether the process runs (a zombie waits for its parent and does not)."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return stat.rsplit(")", 1)[1].split()[0] != "Z"
 

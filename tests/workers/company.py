@@ -86,7 +86,10 @@ class House:
         """The processes that are alive, by name."""
         found: dict[str, int] = {}
         for pid in children_of(self.service.process.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            try:
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            except (FileNotFoundError, ProcessLookupError):
+                continue  # it has ended since
             if len(words) > 2:
                 found[words[-2]] = pid
         return found

@@ -9,7 +9,7 @@ import socket
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -83,14 +83,28 @@ def alive(pid: int) -> bool:
     return True
 
 
-def folder_of(observer: int) -> Path:
-    """Where the observer's socket is, as the kernel says."""
-    inodes = {os.readlink(one) for one in Path(f"/proc/{observer}/fd").iterdir()}
-    for row in Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]:
-        words = row.split()
-        if len(words) == 8 and f"socket:[{words[6]}]" in inodes and "/outlast-" in words[7]:
-            return Path(words[7]).parent
-    raise AssertionError("the observer has no socket of its own")
+async def folder_of(observer: int) -> Path:
+    """Where the observer's socket is, as the kernel says.
+
+    It opens and closes files meanwhile, and others sockets: what is read may already be gone, so
+    it is looked at until the socket is seen.
+    """
+    found: set[Path] = set()
+
+    async def seen() -> bool:
+        links = set()
+        for one in Path(f"/proc/{observer}/fd").iterdir():
+            with suppress(FileNotFoundError):
+                links.add(os.readlink(one))
+        for row in Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]:
+            words = row.split()
+            if len(words) == 8 and f"socket:[{words[6]}]" in links and "/outlast-" in words[7]:
+                found.add(Path(words[7]).parent)
+        return bool(found)
+
+    await until(seen)
+    (folder,) = found
+    return folder
 
 
 def folders() -> set[Path]:
@@ -104,7 +118,7 @@ async def test_when_the_one_that_starts_them_is_killed_the_others_drain_and_end(
     vendor.script = Script(seed=1, chars=400, tokens_per_s=60)
     async with house_of(tmp_path, config_of(vendor.url)) as house:
         pids = house.pids()
-        sockets = folder_of(pids["observer"])
+        sockets = await folder_of(pids["observer"])
         assert sockets in folders()
         reply = await stream_through(house, signal.SIGKILL)
         assert reply.whole
