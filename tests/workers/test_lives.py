@@ -1,10 +1,10 @@
-"""How soon who died is started again."""
+"""How soon who died is started again, and who stands still."""
 
 from __future__ import annotations
 
 import pytest
 
-from outlast.workers.lives import FIRST_S, MOST_S, WELL_S, Lives
+from outlast.workers.lives import FIRST_S, MOST_S, SILENT_BEATS, WELL_S, Lives, Pulse
 
 
 @pytest.mark.parametrize(
@@ -23,3 +23,26 @@ def test_who_dies_again_and_again_is_started_later_each_time(
     lives = Lives()
     waits = [lives.ended(one) for one in lived_s]
     assert waits[-len(waits_s) :] == waits_s
+
+
+@pytest.mark.parametrize(
+    ("happens", "still"),
+    [
+        pytest.param("?", False, id="a first question has time"),
+        pytest.param("?" * SILENT_BEATS, False, id="as many as are allowed, too"),
+        pytest.param("?" * (SILENT_BEATS + 1), True, id="one more without an answer is too many"),
+        pytest.param("?" * SILENT_BEATS + "!?", False, id="a late answer is one"),
+        pytest.param("?!" * 100 + "?" * SILENT_BEATS, False, id="only those in a row count"),
+        pytest.param("?" * SILENT_BEATS + "!!" + "?" * SILENT_BEATS, False, id="all answered"),
+    ],
+)
+def test_who_leaves_many_questions_in_a_row_unanswered_stands_still(
+    happens: str, still: bool
+) -> None:
+    pulse, found = Pulse(), False
+    for one in happens:
+        if one == "?":
+            found = pulse.asked()
+        else:
+            pulse.answered()
+    assert found is still

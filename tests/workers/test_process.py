@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from outlast.simulator import Script, Vendor
+from outlast.workers.lives import BEAT_S, SILENT_BEATS
 from tests.endtoend.launcher import run_to_its_end
 from tests.local.test_model import FOUND
 from tests.raw import Reply, hang_up, read_reply
@@ -83,27 +84,26 @@ def alive(pid: int) -> bool:
     return True
 
 
+def own_sockets(observer: int) -> set[Path]:
+    """Folders in which a process has sockets of ours, as the kernel says: what it tells of may
+    have gone when it is read, because the process opens and closes files meanwhile."""
+    found, links = set(), set()
+    for one in Path(f"/proc/{observer}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            links.add(os.readlink(one))
+    for row in Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]:
+        words = row.split()
+        if len(words) == 8 and f"socket:[{words[6]}]" in links and "/outlast-" in words[7]:
+            found.add(Path(words[7]).parent)
+    return found
+
+
 async def folder_of(observer: int) -> Path:
-    """Where the observer's socket is, as the kernel says.
-
-    It opens and closes files meanwhile, and others sockets: what is read may already be gone, so
-    it is looked at until the socket is seen.
-    """
-    found: set[Path] = set()
-
     async def seen() -> bool:
-        links = set()
-        for one in Path(f"/proc/{observer}/fd").iterdir():
-            with suppress(FileNotFoundError):
-                links.add(os.readlink(one))
-        for row in Path("/proc/net/unix").read_text("utf-8").splitlines()[1:]:
-            words = row.split()
-            if len(words) == 8 and f"socket:[{words[6]}]" in links and "/outlast-" in words[7]:
-                found.add(Path(words[7]).parent)
-        return bool(found)
+        return bool(own_sockets(observer))
 
     await until(seen)
-    (folder,) = found
+    (folder,) = own_sockets(observer)
     return folder
 
 
@@ -128,6 +128,22 @@ async def test_when_the_one_that_starts_them_is_killed_the_others_drain_and_end(
 
         await until(ended)
         assert sockets not in folders()
+
+
+async def test_who_stands_still_is_killed_and_started_again(tmp_path: Path, vendor: Vendor) -> None:
+    async with house_of(tmp_path, config_of(vendor.url)) as house:
+        still = {name: house.kill(name, signal.SIGSTOP) for name in ("worker 0", "observer")}
+
+        async def gone() -> bool:
+            return not any(alive(pid) for pid in still.values())
+
+        await until(gone, 10 * BEAT_S * SILENT_BEATS)
+        for name, dead in still.items():
+            await house.back(name, dead)
+        replies = await asyncio.gather(*(house.message() for _ in range(16)))
+        assert {reply.status for reply in replies} == {200}
+        assert house.service.said.count("process_stands_still") == len(still)
+        assert house.service.said.count("process_ended") == len(still)
 
 
 async def test_a_port_that_another_listens_on_is_not_shared(tmp_path: Path, vendor: Vendor) -> None:

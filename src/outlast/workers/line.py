@@ -49,6 +49,10 @@ class Go(msgspec.Struct, frozen=True):
     """To the observer: the greeting is printed, it may speak to the person."""
 
 
+class Beat(msgspec.Struct, frozen=True):
+    """To a process that is ready: are you there? And from it, from its event loop: yes."""
+
+
 class Take(msgspec.Struct, frozen=True):
     """To a process: new settings."""
 

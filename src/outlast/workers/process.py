@@ -35,7 +35,7 @@ from outlast.progress import ModelProgress
 from outlast.workers import receipts
 from outlast.workers.front import FrontOfMany
 from outlast.workers.inside import Neighbour
-from outlast.workers.line import Begin, Go, Line, Ready, Take, socket_of
+from outlast.workers.line import Beat, Begin, Go, Line, Ready, Take, socket_of
 from outlast.workers.observer import Observer, Standings, neighbours
 from outlast.workers.passing import Passing
 from outlast.workers.receipts import SharedReceipts
@@ -177,6 +177,8 @@ async def _hear(
     while (said := await line.hear()) is not None:
         if isinstance(said, Take):
             service.take(said.settings)
+        elif isinstance(said, Beat):
+            line.say(said)
         elif isinstance(said, Go) and progress is not None:
             service.first_key = None
             progress.begin()

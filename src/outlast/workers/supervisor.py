@@ -1,9 +1,10 @@
 """The process that starts the others: it answers nothing, and knows nothing of requests.
 
 It holds the port (bound, not listening: nothing is ever queued at it), so that the port stays ours
-while all others start again. It starts whoever dies, later each time; drains them at the end, the
-observer last, because the others still ask it; and reads the settings for all, so that all have
-the same. What has to survive is in the others' journals: when it is killed, they drain and end.
+while all others start again. It starts whoever dies, later each time; kills whoever stands still,
+because the kernel goes on giving it connections; drains them at the end, the observer last, because
+the others still ask it; and reads the settings for all, so that all have the same. What has to
+survive is in the others' journals: when it is killed, they drain and end.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ import structlog
 from outlast import logs, starting, welcome
 from outlast.config import Settings
 from outlast.gateway import shared_counts
-from outlast.workers.line import Begin, Go, Line, Ready, Take, name_of
-from outlast.workers.lives import Lives
+from outlast.workers.line import Beat, Begin, Go, Line, Ready, Take, name_of
+from outlast.workers.lives import BEAT_S, Lives, Pulse
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +90,8 @@ class _Child:
     def __init__(self, process: asyncio.subprocess.Process, line: Line) -> None:
         self.process = process
         self.line = line
+        self.pulse: Pulse | None = None
+        """From when it is ready."""
 
     def signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -121,9 +124,11 @@ class Supervisor:
         """Keep all processes alive until `stop`; returns the exit code."""
         for place in range(self._workers + 1):
             self._tasks[place] = asyncio.create_task(self._keep(place))
+        watching = asyncio.create_task(self._watch())
         try:
             await asyncio.gather(*self._tasks.values())
         finally:
+            watching.cancel()
             for child in self._children.values():
                 child.signal(signal.SIGKILL)
         return self._code
@@ -157,6 +162,20 @@ class Supervisor:
                 if self._tasks[place] in late and (child := self._children.get(place)) is not None:
                     log.error("process_killed", process=name_of(place, self._workers))
                     child.signal(signal.SIGKILL)
+
+    async def _watch(self) -> None:
+        """Ask all who are ready whether they are there. At the end `_drain` has its own patience:
+        who closes down does not listen any more."""
+        while not self._stopping.is_set():
+            await asyncio.sleep(BEAT_S)
+            for place, child in self._children.items():
+                if child.pulse is None:
+                    continue
+                if child.pulse.asked():
+                    log.error("process_stands_still", process=name_of(place, self._workers))
+                    child.signal(signal.SIGKILL)
+                else:
+                    child.line.say(Beat())
 
     async def _keep(self, place: int) -> None:
         lives, name = Lives(), name_of(place, self._workers)
@@ -205,7 +224,10 @@ class Supervisor:
                 child.signal(signal.SIGTERM)
             while (said := await line.hear()) is not None:
                 if isinstance(said, Ready):
+                    child.pulse = Pulse()
                     self._is_ready(place, said)
+                elif child.pulse is not None:
+                    child.pulse.answered()
             return await process.wait()
         finally:
             del self._children[place]
