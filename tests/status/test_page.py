@@ -77,7 +77,7 @@ def test_every_page_of_that_day_is_whole_small_and_asks_nobody_else(at: str, lan
     view = second_of_march()[at]
     for path in paths(view):
         made = RENDERER.render(view, path, lang)
-        assert made.found
+        assert made.status == 200
         page = read(made.body)
         assert page.lang == lang
         assert len(page.ids) == len(set(page.ids))
@@ -182,7 +182,7 @@ def test_what_is_not_there_is_said_to_be_so() -> None:
     view = second_of_march()["11:30"]
     for path in ("nobody", "incidents/inc_none", "../etc/passwd", "incidents/"):
         made = RENDERER.render(view, path, "en")
-        assert not made.found
+        assert made.status == 404
         assert b"There is no such page here." in made.body
 
 

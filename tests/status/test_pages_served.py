@@ -134,3 +134,27 @@ async def test_with_the_database_gone_the_last_state_is_shown_and_said_to_be_so(
         shown = await page(reader)
         assert "Anthropic may be failing" in shown
         assert "Something of our own does not work" in shown
+
+
+async def test_with_the_database_gone_no_older_incident_is_said_not_to_exist(
+    tmp_path: Path,
+) -> None:
+    async with dying_house(tmp_path) as (reader, gate):
+        gate.shut()
+        older = "/status/incidents/inc_of_last_year"
+        async with reader.session.get(reader.running.url + older) as answer:
+            assert answer.status == 503
+            assert answer.headers["retry-after"] == "15"
+            assert answer.headers["cache-control"] == "no-store"
+        assert "Whether there is such a page cannot be said now" in await page(reader, older, 503)
+        french = {"accept-language": "fr"}
+        assert "pour l&#39;instant si cette page existe" in await page(reader, older, 503, french)
+        await page(reader, "/status/nothing-like-it", 404)
+
+
+async def test_names_that_no_database_can_hold_are_names_of_nothing(tmp_path: Path) -> None:
+    async with dying_house(tmp_path) as (reader, _):
+        for name in ("%00", "inc_%00", "inc_%ff", "%f0%9f%98%80", "x" * 5000):
+            await page(reader, f"/status/incidents/{name}", 404)
+            await reader.get(f"/api/incidents/{name}", 404)
+            await reader.get(f"/api/components/{name}", 404)

@@ -36,6 +36,7 @@ from outlast.observatory.claims import Claim
 from outlast.observatory.headline import headline
 from outlast.observatory.networks import Network, client_address, groups_of
 from outlast.observatory.operators import OperatorToken
+from outlast.observatory.past import Past
 from outlast.observatory.recovery_words import words as forecast_words
 from outlast.store.database import DatabaseUnavailable
 
@@ -64,16 +65,6 @@ class Operators(Protocol):
         self, claim_id: str, body: dict[str, Any], by: str
     ) -> tuple[Claim, bool]: ...
     async def audit(self, limit: int, before_at: float = 1e11) -> list[dict[str, Any]]: ...
-
-
-class Past(Protocol):
-    """Incidents that are no longer on the board: the casebook. Raises DatabaseUnavailable."""
-
-    async def claims(self, incident: str | None = None) -> list[StoredClaim]: ...
-    async def incident(self, incident_id: str) -> Incident | None: ...
-    async def incidents(
-        self, before_at: float = 1e11, limit: int = 50, provider: str | None = None
-    ) -> list[Incident]: ...
 
 
 Handler = Callable[[Request], Awaitable[Response]]

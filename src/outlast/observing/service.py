@@ -32,6 +32,7 @@ from outlast.observatory.history import History
 from outlast.observatory.http import ObservatoryApi
 from outlast.observatory.intake import Intake
 from outlast.observatory.notifier import Notifier
+from outlast.observatory.past import PublicPast
 from outlast.observatory.peer_http import PeerApi, PeerSender
 from outlast.observatory.peers import Door, knowing
 from outlast.observatory.poller import Poller
@@ -118,12 +119,13 @@ class Observing:
         self.operator = operator_of(settings)
         self.key, self._channels = key_and_channels(settings)
         self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
+        self._past = PublicPast(self.casebook)
         self._api = self._make_api(bus)
         self.operating = Operating(
             settings, self.board, self.casebook, self.watcher, self.operator, clock
         )
         self._source = self._make_source()
-        self._pages = StatusPages(self._source, self.board, self.casebook, clock)
+        self._pages = StatusPages(self._source, self.board, self._past, clock)
         self._subscriptions = self._make_subscriptions(database)
         self.watcher.wishes = self._wishes()
 
@@ -274,7 +276,7 @@ class Observing:
         return ObservatoryApi(
             self.board,
             bus,
-            self.casebook,
+            self._past,
             self.watcher,
             self.clock,
             operator=self.operator,

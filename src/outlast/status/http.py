@@ -21,10 +21,11 @@ from starlette.routing import Route
 from outlast.clock import Clock
 from outlast.nouns import Incident
 from outlast.observatory.board import STALE_S, Board
-from outlast.observatory.http import Past
+from outlast.observatory.past import Past
 from outlast.observatory.words import LANGS, Lang
 from outlast.status import machines
 from outlast.status.page import Page, Renderer
+from outlast.status.page import Past as Older
 from outlast.status.shelf import AGE_S, FromShelf, Shelf, Version, Wishes, wishes
 from outlast.status.source import Source
 from outlast.status.view import Shown, Snapshot
@@ -37,6 +38,7 @@ PAGES_MAX = 500
 PATH_LIMIT = 120
 ASKED = ("component", "provider", "lang", "scope")
 """Parts of a query that programs' documents look at."""
+RETRY_AFTER = f"{AGE_S:.0f}"
 CACHE = "public, max-age=10, stale-while-revalidate=60, stale-if-error=86400"
 
 
@@ -117,7 +119,7 @@ class StatusPages:
             view = self.snapshot()
             made = self._renderer.render(view, path, lang, reported=reported, about=about)
             headers = {**self._headers, "cache-control": "no-store"}
-            return Response(made.body, 200 if made.found else 404, headers=headers)
+            return Response(made.body, made.status, headers=headers)
         kept = await self._kept(path, month, lang)
         return self._answer(request, kept, lang, wish)
 
@@ -180,6 +182,8 @@ class StatusPages:
         try:
             view = self.snapshot()
             past = await self._older(path, view)
+            if past == "unsure" and kept is not None and kept.status == 200:
+                return kept
             made = self._renderer.render(view, path, lang, month=month, past=past)
         except Exception:
             log.exception("status_page_not_made", path=path)
@@ -193,7 +197,7 @@ class StatusPages:
             self._pages.popitem(last=False)
         return kept
 
-    async def _older(self, path: str, view: Snapshot) -> Shown | None:
+    async def _older(self, path: str, view: Snapshot) -> Older:
         """An incident that only the database still has."""
         wanted = path.removeprefix("incidents/")
         if not path.startswith("incidents/") or view.shown(wanted) is not None:
@@ -201,7 +205,7 @@ class StatusPages:
         try:
             found: Incident | None = await self._past.incident(wanted)
         except (DatabaseUnavailable, SchemaTooNew):
-            return None
+            return "unsure"
         return Shown(found, post_mortem=self._source.told(wanted)) if found is not None else None
 
     def _version(self) -> Version:
@@ -210,6 +214,8 @@ class StatusPages:
     def _answer(self, request: Request, kept: Kept, lang: Lang, wish: Wishes) -> Response:
         etag = kept.packed_etag if wish.packed else kept.etag
         headers = {**self._headers, "etag": etag, "content-language": lang}
+        if kept.status == 503:
+            headers |= {"retry-after": RETRY_AFTER, "cache-control": "no-store"}
         unchanged = Response(None, 304, headers=headers)
         if wish.packed:
             headers["content-encoding"] = "gzip"
@@ -233,5 +239,5 @@ def _keep(made: Page, version: Version, now: float) -> Kept:
         packed,
         _etag(made.body),
         _etag(packed),
-        200 if made.found else 404,
+        made.status,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlencode
 
 import msgspec
@@ -26,12 +27,15 @@ from outlast.status.view import Shown, Snapshot, date_of
 
 FOLDER = Path(__file__).parent / "templates"
 ROOT = "/status"
+FOUND, NOT_FOUND, UNAVAILABLE = 200, 404, 503
+Past = Shown | Literal["unsure"] | None
+"""An incident of the database's: there, nobody can say, or none."""
 
 
 class Page(msgspec.Struct, frozen=True):
     body: bytes
-    found: bool = True
-    """False: there is no such page; the body says so."""
+    status: int = 200
+    """404: there is no such page; 503: nobody can say whether there is. The body says so."""
 
 
 class Links(msgspec.Struct, frozen=True):
@@ -74,7 +78,7 @@ class Renderer:
         month: str = "",
         reported: str = "",
         about: str = "",
-        past: Shown | None = None,
+        past: Past = None,
         static: bool = False,
     ) -> Page:
         """Return the page at `path` below /status: empty, a provider, `incidents/ID`, `history`.
@@ -83,7 +87,7 @@ class Renderer:
         `past`: an incident that is no longer in the Snapshot; `static`: for a mirror, where no
         server sends the policy.
         """
-        found, template, more = self._find(view, path, month, past, lang)
+        status, template, more = self._find(view, path, month, past, lang)
         text = TEXTS[lang]
         other: Lang = "fr" if lang == "en" else "en"
         here = f"{ROOT}/{path}".rstrip("/")
@@ -115,20 +119,20 @@ class Renderer:
             title=f"{view.headline[lang]} – {text['title']}",
             **more,
         )
-        return Page(_without_blank_lines(body).encode(), found)
+        return Page(_without_blank_lines(body).encode(), status)
 
     def _find(
-        self, view: Snapshot, path: str, month: str, past: Shown | None, lang: Lang
-    ) -> tuple[bool, str, dict[str, object]]:
+        self, view: Snapshot, path: str, month: str, past: Past, lang: Lang
+    ) -> tuple[int, str, dict[str, object]]:
         if not path:
-            return True, "overview.html", {}
+            return FOUND, "overview.html", {}
         if path == "history":
             this = date_of(view.made_at)[:7]
             month = month if _is_month(month) and month <= this else this
             shown = in_month((*view.open, *view.recent), month)
             newer = _moved(month, 1)
             return (
-                True,
+                FOUND,
                 "history.html",
                 {
                     "month": month,
@@ -139,12 +143,14 @@ class Renderer:
             )
         if path.startswith("incidents/"):
             found = past or view.shown(path.removeprefix("incidents/"))
+            if found == "unsure":
+                return UNAVAILABLE, "unsure.html", {}
             if found is not None:
-                return True, "incident.html", {"shown": found}
+                return FOUND, "incident.html", {"shown": found}
         elif provider := view.provider(path):
             words = said(view, Scope(provider=path), lang).words
-            return True, "provider.html", {"provider": provider, "said": words}
-        return False, "missing.html", {}
+            return FOUND, "provider.html", {"provider": provider, "said": words}
+        return NOT_FOUND, "missing.html", {}
 
 
 def reported_words(view: Snapshot, reported: str, about: str, lang: Lang) -> str:

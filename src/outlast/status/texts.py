@@ -152,6 +152,11 @@ _EN = {
     "back": "Back to the overview",
     "not_found": "There is no such page here.",
     "not_found_text": "The overview shows everything that is known.",
+    "unsure": "Whether there is such a page cannot be said now.",
+    "unsure_text": (
+        "Older incidents are in the database, which does not answer. Try again in a minute. What "
+        "happens now is on the overview all the same."
+    ),
     "other_lang": "Français",
     "method_link": "How we know what we say",
     "post_mortem": "Post-mortem",
@@ -313,6 +318,11 @@ _FR = {
     "back": "Retour à la vue d'ensemble",
     "not_found": "Cette page n'existe pas.",
     "not_found_text": "La vue d'ensemble montre tout ce que l'on sait.",
+    "unsure": "On ne peut pas dire pour l'instant si cette page existe.",
+    "unsure_text": (
+        "Les incidents plus anciens sont dans la base de données, qui ne répond pas. Réessayez "
+        "dans une minute. Ce qui se passe en ce moment figure malgré tout dans la vue d'ensemble."
+    ),
     "other_lang": "English",
     "method_link": "Comment nous savons ce que nous disons",
     "post_mortem": "Bilan",
