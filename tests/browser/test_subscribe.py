@@ -153,20 +153,26 @@ def test_without_scripts_one_subscribes_confirms_changes_and_leaves(
     page.select_option("#impact", "major")
     page.select_option("#digest", "daily")
     page.select_option("#hour", "18")
+    page.fill("#zone", "Europe/Paris")
     page.click("form.tall button")
     assert page.inner_text("h1") == FORM["en"]["sent_title"]
     (made,) = place.subscriptions()
     assert made.wanted == Wanted(
-        components=("anthropic/api",), impact=Impact.MAJOR, digest=Digest.DAILY, hour=18
+        components=("anthropic/api",),
+        impact=Impact.MAJOR,
+        digest=Digest.DAILY,
+        hour=18,
+        zone="Europe/Paris",
     )
     page.goto(link(place, Purpose.CONFIRM, made.id))
-    assert "18:00 UTC" in page.inner_text("main ul")
+    assert "18:00 Europe/Paris" in page.inner_text("main ul")
     page.click("main form button")
     assert page.inner_text("h1") == FORM["en"]["confirmed_title"]
     (confirmed,) = place.subscriptions()
     assert confirmed.confirmed_at is not None
     page.goto(link(place, Purpose.LEAVE, made.id))
     assert page.locator("#hour").input_value() == "18"
+    assert page.locator("#zone").input_value() == "Europe/Paris"
     page.select_option("#digest", "now")
     page.click("text=Save")
     (changed,) = place.subscriptions()
@@ -175,6 +181,29 @@ def test_without_scripts_one_subscribes_confirms_changes_and_leaves(
     assert page.inner_text("h1") == FORM["en"]["left_title"]
     assert place.subscriptions() == []
     assert [url for url in asked if not url.startswith((place.url, "data:"))] == []
+    context.close()
+
+
+def test_a_browser_s_own_time_zone_is_written_and_can_be_changed(
+    place: Place, browser: Browser
+) -> None:
+    context = browser.new_context(timezone_id="America/New_York")
+    page = context.new_page()
+    page.goto(f"{place.url}{PAGE}?lang=fr")
+    assert page.locator("#zone").input_value() == "America/New_York"
+    offered = page.locator("#zones option").evaluate_all("all => all.map(one => one.value)")
+    assert {"UTC", "Europe/Paris"} <= set(offered)
+    page.fill("#target", "ann@example.org")
+    page.fill("#zone", "Europe/Lutèce")
+    page.click("form.tall button")
+    assert "n'est pas un fuseau horaire connu" in page.inner_text("#problems")
+    page.click("#problems a")
+    assert page.evaluate("document.activeElement.id") == "zone"
+    assert page.locator("#zone").input_value() == "Europe/Lutèce"
+    page.fill("#zone", "")
+    page.click("form.tall button")
+    (made,) = place.subscriptions()
+    assert made.wanted.zone == "UTC"
     context.close()
 
 
@@ -190,7 +219,7 @@ def test_the_keyboard_alone_reaches_everything_and_an_error_leads_to_its_field(
         seen.add(page.evaluate("document.activeElement.name || document.activeElement.id"))
         if page.evaluate("document.activeElement.textContent.trim()") == FORM["en"]["do"]:
             break
-    assert {"kind", "target", "components", "impact", "digest", "hour", "lang"} <= seen
+    assert {"kind", "target", "components", "impact", "digest", "hour", "zone", "lang"} <= seen
     assert page.evaluate("document.activeElement.type") == "submit"
     page.fill("#target", "nobody")
     page.press("#target", "Enter")

@@ -143,6 +143,7 @@ async def test_everything_that_is_chosen_is_kept(pages: Pages) -> None:
         "impact": "major",
         "digest": "daily",
         "hour": "18",
+        "zone": "Europe/Paris",
         "lang": "fr",
         "states": ["confirmed", "vendor"],
     }
@@ -158,6 +159,7 @@ async def test_everything_that_is_chosen_is_kept(pages: Pages) -> None:
         states=("confirmed", "vendor"),
         digest=Digest.DAILY,
         hour=18,
+        zone="Europe/Paris",
     )
     manage = next(one for one in Fields(answer.text).hrefs if one.startswith(f"{PAGE}/manage"))
     assert (await pages.ask("GET", manage)).status == 200
@@ -195,6 +197,7 @@ async def test_known_and_unknown_addresses_get_the_same_page(pages: Pages) -> No
         ("impact", "huge", "'huge' n'est pas un choix possible"),
         ("hour", "25", "Il faut une heure pleine"),
         ("hour", "²", "Il faut une heure pleine"),
+        ("zone", "Mars/Base", "n'est pas un fuseau horaire connu"),
     ],
 )
 async def test_what_is_wrong_is_said_beside_what_was_written(

@@ -22,6 +22,7 @@ from outlast.observatory.subscribing import (
     Digest,
     Wanted,
 )
+from outlast.observatory.zones import USUAL, zone_of
 
 TARGET_LIMIT = 2000
 """Signs of an address; an e-mail address has 254 at most (RFC 5321, 4.5.3.1.3)."""
@@ -57,6 +58,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[str, ...] = ()
     digest: str = "now"
     hour: int = MORNING
+    zone: str = ""
+    """Empty: nothing was said of it."""
     keys: Keys = Keys()
 
 
@@ -128,8 +131,17 @@ def _wishes(asked: Asked, kind: str, problems: list[Problem]) -> Wanted | None:
         problems.append(
             Problem(
                 "hour",
-                "a full hour of UTC is needed, from 0 to 23.",
-                "il faut une heure pleine, en UTC, de 0 à 23.",
+                "a full hour is needed, from 0 to 23.",
+                "il faut une heure pleine, de 0 à 23.",
+            )
+        )
+    if asked.zone and zone_of(asked.zone) is None:
+        problems.append(
+            Problem(
+                "zone",
+                f"{asked.zone[:60]!r} is no time zone known here, like `Europe/Paris` or `UTC`.",
+                f"{asked.zone[:60]!r} n'est pas un fuseau horaire connu ici, comme `Europe/Paris` "
+                "ou `UTC`.",
             )
         )
     states = [*DEFAULT_STATES, *EXTRA_STATES]
@@ -150,6 +162,7 @@ def _wishes(asked: Asked, kind: str, problems: list[Problem]) -> Wanted | None:
         states=_each(asked.states) or DEFAULT_STATES,
         digest=Digest(digest),
         hour=asked.hour,
+        zone=asked.zone or USUAL,
     )
 
 

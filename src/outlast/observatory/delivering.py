@@ -101,7 +101,7 @@ def _hearers(
             case Audience.ALL:
                 fits = True
         if fits:
-            out[one.id] = due_at(one.wanted.digest, now, one.wanted.hour)
+            out[one.id] = due_at(one.wanted.digest, now, one.wanted.hour, one.wanted.zone)
     return out
 
 

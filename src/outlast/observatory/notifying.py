@@ -22,6 +22,7 @@ import msgspec
 
 from outlast.nouns import ComponentState, Impact, Incident, Stage, Update
 from outlast.observatory.subscribing import IMPACTS, MORNING, Digest, Subscription, Wanted
+from outlast.observatory.zones import USUAL, next_at
 
 FIRST_RETRY_S = 15.0
 LAST_RETRY_S = 3600.0
@@ -258,16 +259,15 @@ def _rank(impact: Impact) -> int:
     return IMPACTS.index(impact)
 
 
-def due_at(digest: Digest, now: float, hour: int = MORNING) -> float:
-    """When news that came at `now` leave; `hour`: of a daily digest, in UTC."""
+def due_at(digest: Digest, now: float, hour: int = MORNING, zone: str = USUAL) -> float:
+    """When news that came at `now` leave; `hour`: of a daily digest, where `zone` is."""
     match digest:
         case Digest.NOW:
             return now
         case Digest.HOURLY:
             return math.floor(now / 3600.0) * 3600.0 + 3600.0
         case Digest.DAILY:
-            day = math.floor(now / 86_400.0) * 86_400.0 + hour * 3600.0
-            return day if day > now else day + 86_400.0
+            return next_at(hour, zone, now)
 
 
 def retry_at(

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from outlast.nouns import Component, Impact
+from outlast.observatory.zones import USUAL
 
 IMPACTS = list(Impact)
 
@@ -48,7 +49,7 @@ DEFAULT_STATES = (
     "retracted",
 )
 MORNING = 7
-"""Where no hour is asked for, a daily digest leaves at 07:00 UTC."""
+"""Where no hour is asked for, a daily digest leaves at 07:00."""
 EXTRA_STATES = ("monitoring", "vendor", "cause", "contradiction", "corrected")
 """Told to those alone who ask for them."""
 
@@ -69,7 +70,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     states: tuple[str, ...] = DEFAULT_STATES
     digest: Digest = Digest.NOW
     hour: int = MORNING
-    """When a daily digest leaves, as a full hour of UTC."""
+    """When a daily digest leaves: a full hour of `zone`."""
+    zone: str = USUAL
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):

@@ -287,7 +287,7 @@ def wishes_words(found: Subscription, lang: Lang) -> tuple[str, ...]:
     colon = "\u00a0: " if lang == "fr" else ": "
     when = form[wanted.digest.value]
     if wanted.digest is Digest.DAILY:
-        when = f"{when}, {wanted.hour:02d}:00 UTC"
+        when = f"{when}, {wanted.hour:02d}:00 {wanted.zone}"
     lines = [
         f"{form['what']}{colon}{wanted_words(wanted, lang)}",
         f"{form['impact']}{colon}{form[f'impact_{wanted.impact}']}",
@@ -333,6 +333,7 @@ def _asked(fields: dict[str, list[str]], lang: Lang) -> Asked:
         # A webhook always hears at once, as its label says, whatever the list stands at.
         digest="now" if kind == Channel.WEBHOOK else one("digest", "now"),
         hour=int(hour) if len(hour) <= 2 and hour.isascii() and hour.isdigit() else -1,
+        zone=one("zone", ""),
     )
 
 

@@ -1,7 +1,7 @@
 """The pages on which people subscribe, as HTML: forms that work without a script.
 
-The one script on them offers what only a script can: the notifications of the browser itself. It
-shows its control where the browser has them, and nowhere else.
+The one script on them does what only a script can: it writes the reader's time zone into the form,
+and offers the notifications of the browser itself where the browser has them, and nowhere else.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ HERE = f"{ROOT}/subscribe"
 WORKER = f"{ROOT}/push.js"
 FORM_KINDS = (Channel.EMAIL, Channel.SLACK, Channel.WEBHOOK)
 """What can be asked for with a form; a browser's own notifications need a script."""
-_PLACES = frozenset({"kind", "target", "components", "impact", "digest", "hour", "lang", "states"})
+_PLACES = frozenset(
+    {"kind", "target", "components", "impact", "digest", "hour", "zone", "lang", "states"}
+)
 """Fields of the form that a problem can lead to."""
 
 
@@ -257,6 +259,7 @@ def asked_of(wanted: Wanted, kind: Channel) -> Asked:
         states=wanted.states,
         digest=wanted.digest.value,
         hour=wanted.hour,
+        zone=wanted.zone,
     )
 
 

@@ -211,7 +211,8 @@ async def test_a_digest_gathers_until_its_hour_and_comes_as_one_message(house: H
 
 async def test_a_daily_digest_comes_once_at_the_subscriber_s_own_hour(house: House) -> None:
     """The news are of 2 March, 12:00 UTC."""
-    evening, morning = Wanted(digest=Digest.DAILY, hour=18), Wanted(digest=Digest.DAILY, hour=6)
+    evening = Wanted(digest=Digest.DAILY, hour=18)
+    morning = Wanted(digest=Digest.DAILY, hour=7, zone="Europe/Paris")
     await house.people(
         subscription("sub_evening", wanted=evening), subscription("sub_morning", wanted=morning)
     )

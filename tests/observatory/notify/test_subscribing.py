@@ -118,6 +118,7 @@ def test_private_webhooks_may_be_where_the_operator_allows_them() -> None:
         ("components", ("a/api",) * 51, "at most 50"),
         ("hour", 24, "from 0 to 23"),
         ("hour", -1, "from 0 to 23"),
+        ("zone", "Europe/Nowhere", "no time zone known here"),
     ],
 )
 def test_each_field_says_what_is_wrong_with_it(field: str, value: object, says: str) -> None:

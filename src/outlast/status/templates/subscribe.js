@@ -1,4 +1,10 @@
 (() => {
+  const zone = document.getElementById("zone");
+  const zones = document.getElementById("zones");
+  if (zone && !zone.value) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+  if (zones && Intl.supportedValuesOf) {
+    for (const name of ["UTC", ...Intl.supportedValuesOf("timeZone")]) zones.append(new Option(name, name));
+  }
   const part = document.getElementById("push");
   const can = "serviceWorker" in navigator && "PushManager" in window && "Notification" in window;
   if (!part || !can || !isSecureContext) return;
@@ -19,7 +25,7 @@
   const wishes = () => {
     const data = form ? new FormData(form) : new FormData();
     const out = { kind: "push", lang: document.documentElement.lang };
-    for (const name of ["lang", "impact", "digest"]) if (data.get(name)) out[name] = data.get(name);
+    for (const name of ["lang", "impact", "digest", "zone"]) if (data.get(name)) out[name] = data.get(name);
     if (data.get("hour")) out.hour = Number(data.get("hour"));
     for (const name of ["components", "states"]) out[name] = data.getAll(name);
     return out;
