@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import uvicorn
 from sqlalchemy import Connection, select
 from starlette.applications import Starlette
+from starlette.requests import Request
 
 from outlast.clock import SystemClock
 from outlast.observatory import subscription_tables as people
@@ -30,6 +31,11 @@ from tests.observatory.notify.people import KEY, add
 from tests.store.databases import sqlite_url
 
 T = TypeVar("T")
+
+
+async def nobody(_: Request) -> bool:
+    """Who is an operator here."""
+    return False
 
 
 class Shown:
@@ -56,7 +62,7 @@ class Place:
         desk = Desk(self.database, self.clock, offer, lambda: None)
         pages = StatusPages(Shown(view), Board(), Nothing(), StageClock())  # type: ignore[arg-type]
         routes = [
-            *SubscriptionsApi(desk, operator=lambda _: False).routes(),
+            *SubscriptionsApi(desk, operator=nobody).routes(),
             *SubscribePages(desk, lambda: view, lambda: application_key(KEY)).routes(),
             *pages.routes(),
         ]

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from outlast.clock import ManualClock
 from outlast.observatory.casebook import Casebook
+from outlast.observatory.operator_gate import Gate
 from outlast.observatory.operators import OperatorToken
 from outlast.status import openapi_table
 from outlast.status.maintenance_http import BODY_LIMIT_BYTES, MaintenanceApi
@@ -37,11 +38,12 @@ class House:
         self.clock = ManualClock(NOW)
         self.database = Database(f"sqlite:///{folder / 'outlast.db'}")
         self.casebook = Casebook(self.database)
-        self.token = OperatorToken(folder / "token", make=False)
+        token = OperatorToken(folder / "token", make=False)
+        self.gate = Gate(token, self.casebook, self.clock)
         self.api = self.make()
 
     def make(self) -> MaintenanceApi:
-        return MaintenanceApi(self.casebook, self.clock, self.token, lambda: {API})
+        return MaintenanceApi(self.casebook, self.clock, self.gate, lambda: {API})
 
     async def ask(
         self, method: str, path: str, body: Any = None, token: str = TOKEN

@@ -14,14 +14,9 @@ from yarl import URL
 from outlast.clock import ManualClock
 from outlast.observatory.case_changes import Changes
 from outlast.observatory.casebook import Written
+from outlast.observatory.operator_gate import TRIES_AT_ONCE, WRITTEN_AT_ONCE, Gate
 from outlast.observatory.operators import OperatorToken
-from outlast.status.operator_door import (
-    BEFORE,
-    COOKIE,
-    TRIES_AT_ONCE,
-    WRITTEN_AT_ONCE,
-    Door,
-)
+from outlast.status.operator_door import BEFORE, COOKIE, Door
 from outlast.status.operator_forms import Refused
 from outlast.status.operator_http import BODY_LIMIT_BYTES
 from outlast.status.operator_session import IDLE_S, LIFE_S, SESSIONS_MAX, Sessions
@@ -339,7 +334,8 @@ class House:
         self.clock = ManualClock(1000.0)
         self.token = OperatorToken(folder / "token", make=False)
         self.log = Log()
-        self.door = Door(self.token, self.log, self.clock)
+        self.gate = Gate(self.token, self.log, self.clock)
+        self.door = Door(self.gate, self.clock)
 
     async def try_(self, address: str, token: str) -> str:
         """Empty, or why not."""
@@ -427,10 +423,10 @@ def test_no_two_sessions_share_a_cookie_or_a_form_s_mark(tmp_path: Path) -> None
 
 
 def test_a_network_is_told_for_people_and_never_a_whole_address(tmp_path: Path) -> None:
-    door = House(tmp_path).door
-    assert door.network(request("192.0.2.77")) == "192.0.2.0/24"
-    assert door.network(request("2001:db8:1:2::3")) == "2001:db8:1::/48"
-    assert door.network(request("nowhere")) == "?"
+    gate = House(tmp_path).gate
+    assert gate.network(request("192.0.2.77")) == "192.0.2.0/24"
+    assert gate.network(request("2001:db8:1:2::3")) == "2001:db8:1::/48"
+    assert gate.network(request("nowhere")) == "?"
 
 
 def test_cookies_are_dropped_where_they_were_set(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from outlast.clock import ManualClock
 from outlast.nouns import Incident
 from outlast.observatory.case_changes import Changes, Snapshot
 from outlast.observatory.casebook import Casebook
+from outlast.observatory.operator_gate import Gate
 from outlast.observatory.operators import OperatorToken
 from outlast.status import openapi_table
 from outlast.status.post_mortem_book import PostMortems
@@ -38,7 +39,8 @@ class House:
         self.clock = ManualClock(NOW)
         self.database = Database(f"sqlite:///{self.path}")
         self.casebook = Casebook(self.database)
-        self.token = OperatorToken(folder / "token", make=False)
+        token = OperatorToken(folder / "token", make=False)
+        self.gate = Gate(token, self.casebook, self.clock)
         self.book = self.make()
 
     def make(self) -> PostMortems:
@@ -48,7 +50,7 @@ class House:
     async def ask(
         self, method: str, path: str, body: Any = None, token: str = TOKEN
     ) -> tuple[int, Any]:
-        app = Starlette(routes=PostMortemApi(self.book, self.token).routes())
+        app = Starlette(routes=PostMortemApi(self.book, self.gate).routes())
         return await ask(app, method, path, body, token=token)
 
 
@@ -110,7 +112,8 @@ async def test_what_is_refused_is_told_in_words_and_changes_nothing(
     assert found == status, why
     assert answer["error"]["message"]
     assert dict(house.book.all()) == {}
-    assert await house.casebook.audit() == []
+    audit = [one.what for one in await house.casebook.audit()]
+    assert audit == (["token.refused"] if token not in {"", TOKEN} else [])
 
 
 @pytest.mark.parametrize("name", ["inc_20260302_a", "inc_past"])

@@ -35,7 +35,7 @@ from outlast.observatory.case_changes import StoredClaim
 from outlast.observatory.claims import Claim
 from outlast.observatory.headline import headline
 from outlast.observatory.networks import Network, client_address, groups_of
-from outlast.observatory.operators import OperatorToken
+from outlast.observatory.operator_gate import Denied, Gate
 from outlast.observatory.past import Past
 from outlast.observatory.recovery_words import words as forecast_words
 from outlast.store.database import DatabaseUnavailable
@@ -87,7 +87,7 @@ class ObservatoryApi:
         operators: Operators,
         clock: Clock,
         *,
-        operator: OperatorToken,
+        gate: Gate,
         trusted: tuple[Network, ...] = (),
     ) -> None:
         """`trusted`: proxies in front of us, whose word on a client's address counts."""
@@ -96,7 +96,7 @@ class ObservatoryApi:
         self._past = past
         self._operators = operators
         self._clock = clock
-        self._operator = operator
+        self._gate = gate
         self._trusted = trusted
         self._streams: Counter[str] = Counter()
         """Readers of the event stream, by network."""
@@ -194,28 +194,28 @@ class ObservatoryApi:
         return _json(whole)
 
     async def act(self, request: Request) -> Response:
-        self._authorize(request)
+        by = await self._gate.who(request)
         try:
             action = msgspec.json.decode(await _body(request), type=Action)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Problem(400, f"The action cannot be read: {error}") from error
         wanted = request.path_params["incident_id"]
-        return _done(await self._operators.act(wanted, action, _by(request)))
+        return _done(await self._operators.act(wanted, action, by))
 
     async def claim(self, request: Request) -> Response:
-        self._authorize(request)
+        by = await self._gate.who(request)
         body = _object(await _body(request))
         wanted = request.path_params["incident_id"]
-        return _done(await self._operators.enter_claim(wanted, body, _by(request)), 201)
+        return _done(await self._operators.enter_claim(wanted, body, by), 201)
 
     async def judge(self, request: Request) -> Response:
-        self._authorize(request)
+        by = await self._gate.who(request)
         body = _object(await _body(request))
         wanted = request.path_params["claim_id"]
-        return _done(await self._operators.judge_claim(wanted, body, _by(request)))
+        return _done(await self._operators.judge_claim(wanted, body, by))
 
     async def audit(self, request: Request) -> Response:
-        self._authorize(request)
+        await self._gate.who(request)
         limit = _whole_number(request.query_params.get("limit", "100"), 1, 1000, "limit")
         before_at = _time(request.query_params.get("before"))
         return _json({"entries": await self._operators.audit(limit, before_at or 1e11)})
@@ -254,13 +254,6 @@ class ObservatoryApi:
                 "fr": forecast_words(forecast, "fr"),
             }
         return whole
-
-    def _authorize(self, request: Request) -> None:
-        """Default deny: without a token nobody is an operator."""
-        if not self._operator.admits(request.headers.get("authorization", "")):
-            raise Problem(
-                401, "This is for operators: send their token as `authorization: Bearer …`."
-            )
 
 
 class _Events(StreamingResponse):
@@ -345,8 +338,10 @@ def _safe(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Problem as problem:
-            headers = {"www-authenticate": "Bearer"} if problem.status == 401 else {}
-            return _json({"error": {"message": str(problem)}}, problem.status, headers)
+            return _json({"error": {"message": str(problem)}}, problem.status)
+        except Denied as denied:
+            message = {"error": {"message": str(denied)}}
+            return _json(message, denied.status, denied.headers)
         except BadAction as problem:
             return _json({"error": {"message": str(problem)}}, 400)
         except NotKept as problem:
@@ -389,11 +384,6 @@ def _object(body: bytes) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Problem(400, "The body must be a JSON object.")
     return found
-
-
-def _by(request: Request) -> str:
-    """Which operator: a name that they give, since the token is shared."""
-    return request.headers.get("outlast-operator", "operator")[:80]
 
 
 def _whole_number(text: str, low: int, high: int, name: str) -> int:

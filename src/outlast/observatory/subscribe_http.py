@@ -46,7 +46,7 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class SubscriptionsApi:
-    def __init__(self, desk: Desk, *, operator: Callable[[Request], bool]) -> None:
+    def __init__(self, desk: Desk, *, operator: Callable[[Request], Awaitable[bool]]) -> None:
         """`operator`: whether a request is an operator's, who alone may give Apprise addresses."""
         self._desk = desk
         self._operator = operator
@@ -66,7 +66,7 @@ class SubscriptionsApi:
     async def ask(self, request: Request) -> Response:
         asked = _asked(request, await body_of(request))
         sender = sender_of(request, self._desk)
-        opened = await self._desk.ask(asked, sender, operator=self._operator(request))
+        opened = await self._desk.ask(asked, sender, operator=await self._operator(request))
         return _json(self._answer(opened), 202)
 
     def _answer(self, opened: Opened) -> dict[str, Any]:

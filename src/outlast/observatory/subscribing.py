@@ -137,6 +137,12 @@ class Allowance:
         self._keys_max = keys_max
         self._full_at: dict[str, float] = {}
 
+    def left_s(self, key: str, now: float) -> float:
+        """How long to wait for the next, and none is used up; 0 where there is one."""
+        if key not in self._full_at and len(self._full_at) >= self._keys_max:
+            key = ""
+        return max(0.0, self._full_at.get(key, now) - now - self._slack_s)
+
     def wait_s(self, key: str, now: float) -> float:
         """0, and one is used up; or how long to wait for the next."""
         if key not in self._full_at and len(self._full_at) >= self._keys_max:

@@ -10,9 +10,8 @@ from outlast.clock import Clock
 from outlast.config import Settings
 from outlast.observatory.board import Board
 from outlast.observatory.casebook import Casebook
-from outlast.observatory.operators import OperatorToken
+from outlast.observatory.operator_gate import Gate
 from outlast.observatory.watcher import Watcher
-from outlast.observing.parts import networks
 from outlast.status.maintenance_http import MaintenanceApi
 from outlast.status.operator_desk import Desk
 from outlast.status.operator_door import Door
@@ -30,19 +29,13 @@ class Operating:
         board: Board,
         casebook: Casebook,
         watcher: Watcher,
-        operator: OperatorToken,
+        gate: Gate,
         clock: Clock,
     ) -> None:
-        self.maintenance = MaintenanceApi(casebook, clock, operator, board.states.keys)
+        self.maintenance = MaintenanceApi(casebook, clock, gate, board.states.keys)
         self.book = PostMortems(casebook, clock, board.incident)
-        self._api = PostMortemApi(self.book, operator)
-        door = Door(
-            operator,
-            casebook,
-            clock,
-            base_url=settings.base_url,
-            trusted=networks(settings.observatory.trusted_proxies),
-        )
+        self._api = PostMortemApi(self.book, gate)
+        door = Door(gate, clock, base_url=settings.base_url)
         desk = Desk(board, casebook, watcher, self.maintenance, self.book, clock)
         self._pages = OperatorPages(door, desk)
 

@@ -32,6 +32,7 @@ from outlast.observatory.history import History
 from outlast.observatory.http import ObservatoryApi
 from outlast.observatory.intake import Intake
 from outlast.observatory.notifier import Notifier
+from outlast.observatory.operator_gate import Gate
 from outlast.observatory.past import PublicPast
 from outlast.observatory.peer_http import PeerApi, PeerSender
 from outlast.observatory.peers import Door, knowing
@@ -116,13 +117,15 @@ class Observing:
         self._poller = self._make_poller()
         self.reporting = Reporting()
         self.reports = self._make_reports(data)
-        self.operator = operator_of(settings)
+        self.gate = Gate(
+            operator_of(settings), self.casebook, clock, networks(wanted.trusted_proxies)
+        )
         self.key, self._channels = key_and_channels(settings)
         self.notifier = Notifier(database, clock, random.random, self._channels, self.key)
         self._past = PublicPast(self.casebook)
         self._api = self._make_api(bus)
         self.operating = Operating(
-            settings, self.board, self.casebook, self.watcher, self.operator, clock
+            settings, self.board, self.casebook, self.watcher, self.gate, clock
         )
         self._source = self._make_source()
         self._pages = StatusPages(self._source, self.board, self._past, clock)
@@ -279,7 +282,7 @@ class Observing:
             self._past,
             self.watcher,
             self.clock,
-            operator=self.operator,
+            gate=self.gate,
             trusted=networks(self.settings.observatory.trusted_proxies),
         )
 
@@ -314,7 +317,7 @@ class Observing:
             self.key,
             self._channels,
             wake=self.notifier.wake,
-            admits=self.operator.admits,
+            gate=self.gate,
             view=self._pages.snapshot,
         )
 

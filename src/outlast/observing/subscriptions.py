@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from starlette.requests import Request
 from starlette.routing import BaseRoute
 
 from outlast.clock import Clock
 from outlast.config import Settings
 from outlast.observatory.addresses import Rules
+from outlast.observatory.operator_gate import Gate
 from outlast.observatory.subscribe_http import SubscriptionsApi
 from outlast.observatory.subscribing import Channel
 from outlast.observatory.subscription_desk import Desk, Offer
@@ -29,11 +29,11 @@ class Subscriptions:
         kinds: Iterable[Channel],
         *,
         wake: Callable[[], None],
-        admits: Callable[[str], bool],
+        gate: Gate,
         view: Callable[[], Snapshot],
     ) -> None:
-        """`kinds`: the channels that are set up; `wake`: the notifier's; `admits`: whether an
-        `authorization` is an operator's; `view`: what the status page shows now."""
+        """`kinds`: the channels that are set up; `wake`: the notifier's; `view`: what the status
+        page shows now."""
         wanted = settings.observatory
         offer = Offer(
             key=key,
@@ -44,15 +44,12 @@ class Subscriptions:
         )
         desk = Desk(database, clock, offer, wake)
 
-        def operator(request: Request) -> bool:
-            return admits(request.headers.get("authorization", ""))
-
         def push_key() -> str:
             from outlast.observatory.push_sealing import application_key  # noqa: PLC0415 - large
 
             return application_key(key)
 
-        self._api = SubscriptionsApi(desk, operator=operator)
+        self._api = SubscriptionsApi(desk, operator=gate.admits)
         self._pages = SubscribePages(desk, view, push_key)
 
     def routes(self) -> list[BaseRoute]:

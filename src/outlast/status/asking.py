@@ -9,8 +9,7 @@ import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from outlast.observatory.operators import OperatorToken
-from outlast.status.stamps import clean
+from outlast.observatory.operator_gate import Denied, Gate
 
 BODY_READ_S = 15.0
 T = TypeVar("T")
@@ -19,9 +18,12 @@ T = TypeVar("T")
 class Problem(Exception):
     """An answer that says what is wrong: status, and a sentence in both languages."""
 
-    def __init__(self, status: int, english: str, french: str = "") -> None:
+    def __init__(
+        self, status: int, english: str, french: str = "", headers: dict[str, str] | None = None
+    ) -> None:
         super().__init__(english)
         self.status = status
+        self.headers = headers or {}
         self.words = {"en": english, "fr": french or english}
 
 
@@ -62,15 +64,14 @@ async def asked(request: Request, kind: type[T], limit_bytes: int) -> T:
         ) from error
 
 
-def who(request: Request, operator: OperatorToken) -> str:
+async def who(request: Request, gate: Gate) -> str:
     """The operator's name. Default deny: without the token nobody is one. Raises Problem."""
-    if not operator.admits(request.headers.get("authorization", "")):
+    try:
+        return await gate.who(request)
+    except Denied as denied:
         raise Problem(
-            401,
-            "This is for operators: send their token as `authorization: Bearer …`.",
-            "Réservé aux opérateurs\u00a0: envoyez leur jeton dans `authorization: Bearer …`.",
-        )
-    return clean(request.headers.get("outlast-operator", ""), 80) or "operator"
+            denied.status, denied.words["en"], denied.words["fr"], denied.headers
+        ) from denied
 
 
 def answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -79,7 +80,7 @@ def answer(value: object, status: int = 200, headers: dict[str, str] | None = No
 
 
 def refusal(problem: Problem) -> Response:
-    headers = {"www-authenticate": "Bearer"} if problem.status == 401 else {}
+    headers = dict(problem.headers)
     if problem.status in {408, 413}:
         headers["connection"] = "close"  # the rest of the body is not read
     return answer({"error": {"message": str(problem)}}, problem.status, headers)

@@ -26,7 +26,7 @@ from starlette.routing import Route
 from outlast.clock import Clock
 from outlast.observatory.case_changes import AuditEntry, Changes, Snapshot
 from outlast.observatory.casebook import Written
-from outlast.observatory.operators import OperatorToken
+from outlast.observatory.operator_gate import Gate
 from outlast.status import maintenance
 from outlast.status.asking import Problem, answer, asked, refusal, who
 from outlast.status.maintenance import BadMaintenance, Maintenance, NewWindow, WindowChange
@@ -54,13 +54,13 @@ class MaintenanceApi:
         self,
         cases: Cases,
         clock: Clock,
-        operator: OperatorToken,
+        gate: Gate,
         known: Callable[[], Collection[str]],
     ) -> None:
         """`known`: the components that there are."""
         self._cases = cases
         self._clock = clock
-        self._operator = operator
+        self._gate = gate
         self._known = known
         self._kept: tuple[Maintenance, ...] = ()
         self._kept_at = 0.0
@@ -134,13 +134,13 @@ class MaintenanceApi:
         return answer({"at": self._clock.wall(), "windows": self._kept})
 
     async def announce(self, request: Request) -> Response:
-        by = who(request, self._operator)
+        by = await who(request, self._gate)
         wanted = await asked(request, NewWindow, BODY_LIMIT_BYTES)
         made, stored = await self.put_new(wanted, by)
         return answer({"window": made, "stored": stored}, 201)
 
     async def change(self, request: Request) -> Response:
-        by = who(request, self._operator)
+        by = await who(request, self._gate)
         wanted = await asked(request, WindowChange, BODY_LIMIT_BYTES)
         made, stored = await self.put_change(request.path_params["window_id"], wanted, by)
         return answer({"window": made, "stored": stored})

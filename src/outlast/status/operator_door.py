@@ -1,30 +1,23 @@
 """Who may open the operators' pages: sign-in by the token, cookies, forms, tries. Default deny.
 
 Every sign-in, every refusal and every sign-out is in the audit, with the network it came from and
-never with what was typed as token. Tries are limited for each network; a flood of refusals is
-counted rather than written, and the log has each.
+never with what was typed as token; tries are limited for each network
+(observatory/operator_gate.py).
 """
 
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import math
 import secrets
-from typing import Protocol
 from urllib.parse import urlsplit
 
-import msgspec
 import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
 from outlast.clock import Clock
-from outlast.observatory.case_changes import AuditEntry, Changes
-from outlast.observatory.casebook import Written
-from outlast.observatory.networks import Network, client_address, groups_of
-from outlast.observatory.operators import OperatorToken
-from outlast.observatory.subscribing import Allowance
+from outlast.observatory.operator_gate import NAME_LIMIT, Gate
 from outlast.observatory.words import Lang
 from outlast.status.operator_forms import Refused, Values, Wrong, first
 from outlast.status.operator_session import Session, Sessions
@@ -38,17 +31,6 @@ COOKIE = "outlast_operator"
 BEFORE = "outlast_operator_form"
 """The cookie that the sign-in form is bound to."""
 BEFORE_S = 3600
-TRIES_AT_ONCE, TRIES_PER_HOUR = 10, 30
-"""Sign-ins of one network, good and bad ones."""
-WRITTEN_AT_ONCE, WRITTEN_PER_HOUR = 60, 600
-"""Refusals that are written to the audit, of all networks."""
-NAME_LIMIT = 80
-
-
-class Audit(Protocol):
-    """The casebook."""
-
-    async def commit(self, changes: Changes) -> Written: ...
 
 
 class TooManyTries(Refused):
@@ -62,25 +44,11 @@ class TooManyTries(Refused):
 class Door:
     """Owned by one event loop."""
 
-    def __init__(
-        self,
-        token: OperatorToken,
-        audit: Audit,
-        clock: Clock,
-        *,
-        base_url: str = "",
-        trusted: tuple[Network, ...] = (),
-    ) -> None:
-        """`base_url`: the public address; `trusted`: proxies whose `x-forwarded-for` counts."""
-        self._token = token
-        self._audit = audit
-        self._clock = clock
+    def __init__(self, gate: Gate, clock: Clock, *, base_url: str = "") -> None:
+        """`base_url`: the public address."""
+        self._gate = gate
         self._base = urlsplit(base_url)
-        self._trusted = trusted
-        self._sessions = Sessions(token, clock)
-        self._tries = Allowance(TRIES_AT_ONCE, TRIES_PER_HOUR)
-        self._writes = Allowance(WRITTEN_AT_ONCE, WRITTEN_PER_HOUR, keys_max=1)
-        self._unwritten = 0
+        self._sessions = Sessions(gate.token, clock)
         self._key = secrets.token_bytes(32)
 
     def session(self, request: Request) -> Session | None:
@@ -121,25 +89,25 @@ class Door:
             raise Refused([Wrong(t["bad_form"])])
         if not name:
             raise Refused([Wrong(t["missing_name"], "name")])
-        if not self._token():
+        if not self._gate.token():
             raise Refused([Wrong(t["no_operator"])])
-        network = self.network(request)
-        wait_s = self._tries.wait_s(network, self._clock.monotonic())
+        network = self._gate.network(request)
+        wait_s = self._gate.next_try_s(network)
         if wait_s > 0:
             log.warning("operator_sign_in_limited", name=name, network=network)
             raise TooManyTries(t["slower"].format(minutes=math.ceil(wait_s / 60)), wait_s)
-        if not self._token.is_token(first(values, "token").strip()):
-            await self._refused(name, network)
+        if not self._gate.token.is_token(first(values, "token").strip()):
+            await self._gate.refused(name, "session.refused", network)
             raise Refused([Wrong(t["bad_token"], "token")])
         log.info("operator_signed_in", name=name, network=network)
         self._sessions.close(request.cookies.get(COOKIE, ""))  # one browser, one session
-        await self._write(name, "session.opened", network)
+        await self._gate.write(name, "session.opened", network)
         return self._sessions.open(name)
 
     async def sign_out(self, request: Request) -> None:
         ended = self._sessions.close(request.cookies.get(COOKIE, ""))
         if ended is not None:
-            await self._write(ended.name, "session.closed", self.network(request))
+            await self._gate.write(ended.name, "session.closed", self._gate.network(request))
 
     def set_cookie(self, response: Response, request: Request, name: str, value: str) -> None:
         """Only for the operators' pages, out of reach of scripts and of other sites."""
@@ -155,35 +123,6 @@ class Door:
 
     def drop_cookie(self, response: Response, name: str) -> None:
         response.delete_cookie(name, path=ROOT, httponly=True, samesite="strict")
-
-    def network(self, request: Request) -> str:
-        """The network that a request comes from, for people: `192.0.2.0/24`."""
-        forwarded = ",".join(request.headers.getlist("x-forwarded-for"))
-        peer = request.client.host if request.client is not None else ""
-        address = client_address(peer, forwarded, self._trusted)
-        if address is None:
-            return groups_of(None, None).network
-        size = 24 if address.version == 4 else 48
-        return str(ipaddress.ip_network((address, size), strict=False))
-
-    async def _refused(self, name: str, network: str) -> None:
-        log.warning("operator_sign_in_refused", name=name, network=network)
-        if self._writes.wait_s("", self._clock.monotonic()) > 0:
-            self._unwritten += 1
-            return
-        missed, self._unwritten = self._unwritten, 0
-        await self._write(name, "session.refused", network, missed)
-
-    async def _write(self, name: str, what: str, network: str, missed: int = 0) -> None:
-        body = {"network": network} | ({"missed": missed} if missed else {})
-        entry = AuditEntry(
-            id=f"aud_{secrets.token_hex(12)}",
-            at=self._clock.wall(),
-            who=name,
-            what=what,
-            body=msgspec.json.encode(body),
-        )
-        await self._audit.commit(Changes(audit=(entry,), fenced=False))
 
     def _mark(self, cookie: str) -> str:
         return hmac.new(self._key, _bytes(cookie), "sha256").hexdigest()

@@ -392,6 +392,10 @@ ACTIONS: dict[str, dict[Lang, str]] = {
         "en": "was refused: wrong token",
         "fr": "a été refusé\u00a0: mauvais jeton",
     },
+    "token.refused": {
+        "en": "was refused, as a program: wrong token",
+        "fr": "a été refusé, en tant que programme\u00a0: mauvais jeton",
+    },
     "session.closed": {"en": "signed out", "fr": "s'est déconnecté"},
 }
 """What the audit says of each action; others are shown by their own name."""

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from outlast.nouns import Incident
 from outlast.observatory.acting import BadAction
-from outlast.observatory.operators import OperatorToken
+from outlast.observatory.operator_gate import Gate
 from outlast.observatory.words import LANGS
 from outlast.status.asking import Problem, answer, asked, refusal, who
 from outlast.status.drafting import draft, post_mortem
@@ -29,9 +29,9 @@ PATH = "/api/incidents/{incident_id}/post-mortem"
 
 
 class PostMortemApi:
-    def __init__(self, book: PostMortems, operator: OperatorToken) -> None:
+    def __init__(self, book: PostMortems, gate: Gate) -> None:
         self._book = book
-        self._operator = operator
+        self._gate = gate
 
     def routes(self) -> list[Route]:
         return [
@@ -48,14 +48,14 @@ class PostMortemApi:
         return answer({"versions": found})
 
     async def write(self, request: Request) -> Response:
-        by = who(request, self._operator)
+        by = await who(request, self._gate)
         wanted = await asked(request, NewPostMortem, BODY_LIMIT_BYTES)
         incident = await self._incident(request.path_params["incident_id"])
         made, stored = await self._book.write(incident, wanted, by)
         return answer({"version": made, "stored": stored}, 201)
 
     async def draft(self, request: Request) -> Response:
-        who(request, self._operator)
+        await who(request, self._gate)
         found = await self._incident(request.path_params["incident_id"])
         return answer(
             {

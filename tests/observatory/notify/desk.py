@@ -58,7 +58,7 @@ class House:
         self.app = Starlette(routes=self.routes())
 
     def routes(self) -> list[Route]:
-        def operator(request: Request) -> bool:
+        async def operator(request: Request) -> bool:
             return request.headers.get("authorization") == "Bearer op"
 
         return SubscriptionsApi(self.desk, operator=operator).routes()

@@ -42,8 +42,10 @@ class Reader:
         self.session = session
         self.number = 0
 
-    async def get(self, path: str, status: int = 200) -> JSON:
-        async with self.session.get(self.running.url + path) as answer:
+    async def get(
+        self, path: str, status: int = 200, headers: dict[str, str] | None = None
+    ) -> JSON:
+        async with self.session.get(self.running.url + path, headers=headers) as answer:
             assert answer.status == status, await answer.text()
             found: JSON = await answer.json()
             return found
@@ -82,7 +84,7 @@ class Reader:
     def token(self) -> str:
         observing = self.running.service.observing
         assert observing is not None
-        return observing.operator()
+        return observing.gate.token()
 
 
 @asynccontextmanager
@@ -218,6 +220,7 @@ async def test_what_operators_do_is_written_down_and_needs_their_token(tmp_path:
             "claim.entered",
             "incident.confirm_cause",
             "incident.annotate",
+            "token.refused",
         ]
 
 
