@@ -17,6 +17,7 @@ from outlast.gateway.events import (
     Command,
     Event,
     Forward,
+    HeadReceived,
     Observe,
     OpenAttempt,
     SendHead,
@@ -85,6 +86,9 @@ def words(text: str, index: int = 0) -> bytes:
     return frame("content_block_delta", index=index, delta={"type": "text_delta", "text": text})
 
 
+HELLO = words("hello ")
+
+
 def tool_start(index: int, name: str = "rm") -> bytes:
     block = {"type": "tool_use", "id": "toolu_1", "name": name, "input": {}}
     return frame("content_block_start", index=index, content_block=block)
@@ -128,6 +132,15 @@ def chunk(delta: dict[str, str], finish_reason: str | None = None) -> bytes:
 
 SSE = {"content-type": "text/event-stream"}
 JSON_TYPE = {"content-type": "application/json"}
+
+
+def head(number: int, status: int = 200, at: float = 1.0, **headers: str) -> HeadReceived:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HeadReceived(number, status, (SSE if status == 200 else JSON_TYPE) | named, at)
+
+
+def data(number: int, chunk: bytes, at: float = 2.0) -> BytesReceived:
+    return BytesReceived(number, chunk, at)
 
 
 class TestPrepare:

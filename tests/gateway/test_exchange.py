@@ -1,4 +1,4 @@
-"""The exchange, as playbooks: what a vendor does on the left, what must follow on the right."""
+"""The exchange, as playbooks: what the client gets, how it ends, what holds in any case."""
 
 from __future__ import annotations
 
@@ -6,13 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from outlast.config import RetrySettings, TimeoutSettings
 from outlast.gateway.events import (
     AttemptBroke,
     BodyEnded,
-    BytesReceived,
-    ClientGone,
-    ClientSlow,
     Forward,
     HeadReceived,
     Observe,
@@ -29,37 +25,23 @@ from tests.gateway.exchanges import (
     DELTA,
     DONE,
     ENDING,
+    HELLO,
     JSON_TYPE,
     OVERLOADED,
     PING,
-    SSE,
     START,
     STOP,
     TEXT_START,
     Driver,
-    arguments,
     candidate,
     chunk,
+    data,
     decoded,
     exchange,
+    head,
     play,
-    stop_of,
-    thinking_start,
-    thinks,
-    tool_start,
     words,
 )
-
-HELLO = words("hello ")
-
-
-def head(number: int, status: int = 200, at: float = 1.0, **headers: str) -> HeadReceived:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return HeadReceived(number, status, (SSE if status == 200 else JSON_TYPE) | named, at)
-
-
-def data(number: int, chunk: bytes, at: float = 2.0) -> BytesReceived:
-    return BytesReceived(number, chunk, at)
 
 
 def test_a_healthy_stream_passes_through_byte_for_byte() -> None:
@@ -80,202 +62,6 @@ def test_a_healthy_stream_passes_through_byte_for_byte() -> None:
     )
 
 
-def test_overload_inside_a_200_moves_on_unseen() -> None:
-    """Status 200, message_start, then `event: error`: the client sees only the second upstream."""
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, START + PING + TEXT_START)
-        >> data(0, OVERLOADED)
-        << ("observe", "anthropic", "overloaded")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-        >> head(1)
-        >> data(1, START + TEXT_START + HELLO)
-        << ("head", 200)
-        << START + TEXT_START + HELLO
-        >> data(1, ENDING)
-        << ("observe", "bedrock", "ok")
-        << ("settle", "ok")
-        << ENDING
-        << ("close", "clean")
-    )
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome"),
-    [
-        (529, "overloaded"),
-        (503, "overloaded"),
-        (500, "server_error"),
-        (502, "server_error"),
-        (504, "timeout"),
-        (408, "timeout"),
-        (429, "rate_limited"),
-        (401, "auth"),
-        (403, "auth"),
-        (402, "rate_limited"),
-        (404, "server_error"),
-    ],
-)
-def test_an_error_status_moves_on_unseen(status: int, outcome: str) -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0, status)
-        >> data(0, b"{}")
-        >> BodyEnded(0, 3)
-        << ("observe", "anthropic", outcome)
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-@pytest.mark.parametrize(
-    ("kind", "outcome"),
-    [
-        ("refused", "connect_failed"),
-        ("dns", "connect_failed"),
-        ("tls", "connect_failed"),
-        ("connect_timeout", "connect_failed"),
-        ("reset", "broken_stream"),
-        ("unreachable", "ours"),
-        ("dns_unavailable", "connect_failed"),
-        ("busy", "overloaded"),
-        ("not_ready", "overloaded"),
-        ("too_many", "ours"),
-    ],
-)
-def test_a_broken_connection_moves_on_unseen(kind: str, outcome: str) -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> AttemptBroke(0, Fault(kind), 1)  # type: ignore[arg-type]
-        << ("observe", "anthropic", outcome)
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-@pytest.mark.parametrize(
-    ("chunk", "why"),
-    [
-        (START + b"event: content_block_delta\ndata: {not json}\n\n", "a frame that is not JSON"),
-        (HELLO, "a delta before its message_start"),
-    ],
-)
-def test_a_malformed_frame_is_a_failure_never_skipped(chunk: bytes, why: str) -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, chunk)
-        << ("observe", "anthropic", "broken_stream")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    ), why
-
-
-def test_a_clean_end_before_any_content_moves_on_unseen() -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, START)
-        >> BodyEnded(0, 3)
-        << ("observe", "anthropic", "broken_stream")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_a_page_instead_of_a_stream_moves_on_unseen() -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> HeadReceived(0, 200, {"content-type": "text/html"}, 1)
-        << ("observe", "anthropic", "server_error")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_a_redirect_is_not_followed() -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> HeadReceived(0, 302, {"location": "http://evil.example"}, 1)
-        << ("observe", "anthropic", "server_error")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_a_tool_call_is_shown_whole_or_not_at_all() -> None:
-    """The cut falls inside the arguments: nobody ever acts on half a command."""
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, START + tool_start(0) + arguments('{"path":"/","only_if":"emp', 0))
-        >> AttemptBroke(0, Fault("reset"), 3)
-        << ("observe", "anthropic", "broken_stream")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_a_whole_tool_call_is_released_at_once() -> None:
-    call = tool_start(0) + arguments('{"path":', 0) + arguments('"/tmp/x"}', 0) + stop_of(0)
-    assert (
-        play(exchange("anthropic"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, START + tool_start(0) + arguments('{"path":', 0))
-        >> data(0, arguments('"/tmp/x"}', 0) + stop_of(0))
-        << ("head", 200)
-        << START + call
-    )
-
-
-def test_a_tool_call_whose_arguments_are_not_json_is_torn() -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, START + tool_start(0) + arguments('{"path":', 0) + stop_of(0) + DELTA)
-        << ("observe", "anthropic", "broken_stream")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_thinking_is_held_whole_where_somebody_else_could_answer() -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, START + thinking_start(0) + thinks("hm", 0))
-        >> AttemptBroke(0, Fault("reset"), 3)
-        << ("observe", "anthropic", "broken_stream")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_thinking_is_live_where_nobody_else_could_answer() -> None:
-    thought = START + thinking_start(0) + thinks("hm", 0)
-    assert (
-        play(exchange("anthropic"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> data(0, thought)
-        << ("head", 200)
-        << thought
-    )
-
-
 def test_a_callers_fault_goes_back_as_it_came_and_nobody_else_is_asked() -> None:
     machine = exchange("anthropic", "bedrock")
     body = b'{"type":"error","error":{"type":"invalid_request_error","message":"no"},"x":1}'
@@ -290,55 +76,6 @@ def test_a_callers_fault_goes_back_as_it_came_and_nobody_else_is_asked() -> None
         "anthropic"
     ]
     assert driver.receipts[0].outcome == "caller_error"
-
-
-def test_an_empty_balance_is_not_the_callers_fault() -> None:
-    """Anthropic says it with a 400; another account can answer."""
-    body = (
-        b'{"type":"error","error":{"type":"invalid_request_error",'
-        b'"message":"Your credit balance is too low to access the Anthropic API."}}'
-    )
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0, 400)
-        >> data(0, body)
-        >> BodyEnded(0, 3)
-        << ("observe", "anthropic", "rate_limited")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_an_overloaded_provider_is_not_asked_again_with_another_key() -> None:
-    """2 March: keys of the same provider were rotated for two hours beside healthy others."""
-    first = candidate("a1", provider="anthropic")
-    second = candidate("a2", provider="anthropic")
-    other = candidate("openai", Kind.OPENAI_CHAT, provider="openai")
-    assert (
-        play(exchange(first, second, other))
-        << ("open", 0, "a1")
-        >> head(0, 529)
-        >> BodyEnded(0, 3)
-        << ("observe", "a1", "overloaded")
-        << ("abandon", 0)
-        << ("open", 1, "openai")
-    )
-
-
-def test_a_refused_credential_is_not_tried_twice_in_one_exchange() -> None:
-    first = candidate("a", credential="KEY", model="opus")
-    second = candidate("b", credential="KEY", model="sonnet")
-    third = candidate("c", credential="OTHER")
-    assert (
-        play(exchange(first, second, third))
-        << ("open", 0, "a")
-        >> head(0, 401)
-        >> BodyEnded(0, 3)
-        << ("observe", "a", "auth")
-        << ("abandon", 0)
-        << ("open", 1, "c")
-    )
 
 
 def test_a_failure_after_the_first_word_is_told_and_never_ends_cleanly() -> None:
@@ -374,72 +111,6 @@ def test_the_last_word_may_be_missing_once_the_model_has_stopped() -> None:
     )
 
 
-def test_silence_before_content_moves_on_after_the_first_byte_time_out() -> None:
-    timeouts = TimeoutSettings(first_byte_s=20)
-    assert (
-        play(exchange("anthropic", "bedrock", timeouts=timeouts))
-        << ("open", 0, "anthropic")
-        >> head(0, at=1)
-        >> TimerFired("watch", 20.5)  # life was seen at 1: not due before 21
-        >> TimerFired("watch", 21)
-        << ("observe", "anthropic", "timeout")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_a_stall_after_content_is_told() -> None:
-    timeouts = TimeoutSettings(stall_s=30)
-    driver = Driver(exchange("anthropic", "bedrock", timeouts=timeouts, continuation="none"))
-    driver.feed(head)
-    driver.feed(lambda n: data(n, START + TEXT_START + HELLO, 2))
-    driver.feed(lambda _: TimerFired("watch", 31))
-    assert not driver.receipts
-    driver.feed(lambda _: TimerFired("watch", 32))
-    observed = [c.observation.outcome for c in driver.commands if isinstance(c, Observe)]
-    assert observed == ["stalled"]
-    assert driver.receipts[0].outcome == "broken_after_commit"
-
-
-def test_a_slow_client_is_not_a_stalled_upstream() -> None:
-    timeouts = TimeoutSettings(stall_s=30)
-    driver = Driver(exchange("anthropic", timeouts=timeouts))
-    driver.feed(head)
-    driver.feed(lambda n: data(n, START + TEXT_START + HELLO, 2))
-    driver.feed(lambda _: ClientSlow(60))
-    driver.feed(lambda _: TimerFired("watch", 61))
-    assert not driver.receipts
-
-
-def test_pings_keep_a_thinking_model_alive() -> None:
-    timeouts = TimeoutSettings(first_byte_s=20, whole_s=300)
-    driver = Driver(exchange("anthropic", "bedrock", timeouts=timeouts))
-    driver.feed(head)
-    for at in range(10, 200, 10):
-        driver.sends(PING, at)
-        driver.tick("watch", at + 5)
-    assert len([c for c in driver.commands if isinstance(c, OpenAttempt)]) == 1
-
-
-def test_a_waiting_client_hears_pings_after_ten_seconds() -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> TimerFired("keepalive", 9)
-        >> TimerFired("keepalive", 10)
-        << ("head", 200)
-        << b'event: ping\ndata: {"type":"ping"}\n\n'
-        >> head(0, 529, at=11)
-        >> BodyEnded(0, 12)
-        << ("observe", "anthropic", "overloaded")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-        >> head(1, at=13)
-        >> data(1, START + TEXT_START + HELLO, 14)
-        << START + TEXT_START + HELLO
-    )
-
-
 def test_when_all_fail_the_status_is_real_and_the_words_are_true() -> None:
     driver = Driver(exchange("anthropic", "bedrock"))
     driver.feed(lambda n: head(n, 529))
@@ -471,70 +142,6 @@ def test_a_refused_credential_of_ours_is_never_told_as_the_callers_401() -> None
     (reply,) = [c.reply for c in driver.commands if isinstance(c, SendReply)]
     assert reply.status == 502
     assert reply.headers["x-should-retry"] == "false"
-
-
-def test_retry_after_is_respected_when_nobody_else_is_left() -> None:
-    retry = RetrySettings(same_upstream_max=1, retry_after_max_s=10)
-    assert (
-        play(exchange("anthropic", retry=retry), timers=False)
-        << ("open", 0, "anthropic")
-        >> head(0, 429, retry_after="3")
-        >> BodyEnded(0, 2)
-        << ("observe", "anthropic", "rate_limited")
-        << ("abandon", 0)
-        >> TimerFired("retry", 5)
-        << ("open", 1, "anthropic")
-        >> head(1, 429, retry_after="3")
-        >> BodyEnded(1, 6)
-        << ("observe", "anthropic", "rate_limited")
-        << ("abandon", 1)
-        << ("settle", "exhausted")
-        << ("reply", 429)
-    )
-
-
-def test_retry_after_is_never_slept_through_beside_a_healthy_upstream() -> None:
-    retry = RetrySettings(same_upstream_max=1)
-    assert (
-        play(exchange("anthropic", "bedrock", retry=retry))
-        << ("open", 0, "anthropic")
-        >> head(0, 429, retry_after="3")
-        >> BodyEnded(0, 2)
-        << ("observe", "anthropic", "rate_limited")
-        << ("abandon", 0)
-        << ("open", 1, "bedrock")
-    )
-
-
-def test_a_client_that_leaves_stops_everything() -> None:
-    assert (
-        play(exchange("anthropic", "bedrock"))
-        << ("open", 0, "anthropic")
-        >> head(0)
-        >> ClientGone(2)
-        << ("observe", "anthropic", "client_gone")
-        << ("abandon", 0)
-        << ("settle", "client_gone")
-        << ("close", "broken")
-        >> data(0, START + TEXT_START + HELLO)
-    )
-
-
-def test_the_deadline_ends_waiting_and_starts_nothing_new() -> None:
-    timeouts = TimeoutSettings(deadline_s=100, whole_s=1000, first_byte_s=1000)
-    assert (
-        play(exchange("anthropic", "bedrock", timeouts=timeouts, stream=False))
-        << ("open", 0, "anthropic")
-        >> TimerFired("deadline", 100)
-        << ("observe", "anthropic", "timeout")
-        << ("abandon", 0)
-        << ("settle", "exhausted")
-        << ("reply", 529)
-    )
-
-
-def test_a_candidate_that_cannot_carry_the_request_is_passed_over() -> None:
-    assert play(exchange("openai", "anthropic", refuses=("openai",))) << ("open", 0, "anthropic")
 
 
 def test_a_request_that_nobody_can_carry_is_a_400_that_says_why() -> None:

@@ -14,7 +14,6 @@ FILE_LINES_MAX = 500
 FUNCTION_LINES_MAX = 60
 
 LONG_FILES = {
-    "tests/gateway/test_exchange.py": 700,
     "tests/wire/test_anthropic_render.py": 600,
     "tests/wire/test_openai_chat_request.py": 800,
 }
