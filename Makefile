@@ -55,12 +55,13 @@ observatory-bench: $(VENV)/.dev ## What the observatory says, against records (D
 status-bench: $(VENV)/.dev ## Views of the status page a second on one core, on a bad day (ARGS="--seconds 20")
 	PYTHONPATH=src $(BIN)/python -m bench.status $(ARGS)
 
-fuzz: $(VENV)/.dev native ## A million hostile inputs for each parser, about an hour (CASES=20000 for a minute)
+fuzz: $(VENV)/.dev native ## A million hostile inputs for each parser, an hour and more (CASES=20000 CLIENTS=500 for minutes)
 	@for format in anthropic openai_chat openai_responses; do \
 	  PYTHONPATH=src $(BIN)/python -m tests.wire.fuzz_$$format $(or $(CASES),1000000) || exit 1; \
 	done
 	PYTHONPATH=src $(BIN)/python -m tests.gateway.relay.fuzz_relay $(or $(CASES),1000000)
 	PYTHONPATH=src $(BIN)/python -m tests.native.fuzz_native $(or $(CASES),1000000)
+	PYTHONPATH=src $(BIN)/python -m tests.endtoend.soak $(or $(CLIENTS),10000)
 
 lock: $(VENV)/.dev ## Choose the packages anew and write their hashes
 	scripts/lock $(BIN)/python
