@@ -32,6 +32,7 @@ from outlast.bus.base import Lost
 from outlast.bus.memory import MemoryBus
 from outlast.clock import Clock, SystemClock
 from outlast.config import Settings
+from outlast.config.environ import environment, taken
 from outlast.gateway.api import Api, Receipts, not_found, wrong_method
 from outlast.gateway.dispatch import Dispatch
 from outlast.gateway.embedded import Embedded, LocalUpstream
@@ -47,12 +48,21 @@ from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.server import HEAD_READ_S, protocol_class
 from outlast.gateway.state import GatewayState, standing
 from outlast.gateway.transport import HttpTransport
+from outlast.manager import VARIABLES, Manager, is_kept
 from outlast.nouns import Candidate, ComponentState, Ended
 from outlast.observatory.watcher import STATUS
 from outlast.observing import Observing
 from outlast.observing.background import Background
 from outlast.progress import ModelProgress
-from outlast.starting import EXIT_OK, EXIT_PROBLEM, check_port, explain, say, watch_settings
+from outlast.starting import (
+    EXIT_OK,
+    EXIT_PROBLEM,
+    check_port,
+    explain,
+    say,
+    stop_within_s,
+    watch_settings,
+)
 from outlast.store.database import Database, DatabaseUnavailable
 from outlast.store.journal import Journal
 from outlast.store.migrations import SchemaTooNew
@@ -243,6 +253,8 @@ class Service:
         await self.roster.load()
         if self.front is not None:
             return  # one process makes it
+        if is_kept(environment(), sys.stdout):
+            return  # whoever reads the log would have it
         try:
             self.first_key = await self.roster.ensure_first_key()
         except (DatabaseUnavailable, SchemaTooNew) as error:
@@ -380,15 +392,19 @@ def serve(settings: Settings, *, reload_from: Path | None) -> int:
 
 async def _serve(settings: Settings, reload_from: Path | None) -> int:
     check_port(settings)
-    progress = ModelProgress()
-    async with running(settings, progress.show) as service:
-        server = Server(uvicorn_config(service), lambda: _greet(service, progress))
-        stop_on_signals(server)
-        reloading = asyncio.create_task(watch_settings(service, reload_from))
-        try:
-            await server.serve()
-        finally:
-            await _stop(reloading)
+    progress, manager = ModelProgress(), Manager(taken(*VARIABLES))
+    living = asyncio.create_task(manager.live())
+    try:
+        async with running(settings, progress.show) as service:
+            server = Server(uvicorn_config(service), lambda: _greet(service, progress, manager))
+            stop_on_signals(server, lambda: manager.stopping(stop_within_s(service.settings)))
+            reloading = asyncio.create_task(watch_settings(service, reload_from))
+            try:
+                await server.serve()
+            finally:
+                await _stop(reloading)
+    finally:
+        await _stop(living)
     return EXIT_OK
 
 
@@ -410,15 +426,21 @@ class Server(uvicorn.Server):
             self._on_started()
 
 
-def stop_on_signals(server: uvicorn.Server) -> None:
-    """Drain on the first signal, hang up on the second."""
+def stop_on_signals(server: uvicorn.Server, before: Callable[[], None] = lambda: None) -> None:
+    """Drain on the first signal, hang up on the second. `before`: to be done first, each time."""
     loop = asyncio.get_running_loop()
+
+    def stop(number: int) -> None:
+        before()
+        server.handle_exit(number, None)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, server.handle_exit, number, None)
+        loop.add_signal_handler(number, stop, number)
 
 
-def _greet(service: Service, progress: ModelProgress) -> None:
+def _greet(service: Service, progress: ModelProgress, manager: Manager) -> None:
     say(welcome.greeting(service.settings, service.first_key))
+    manager.ready(service.settings.base_url)
     service.first_key = None
     progress.begin()
 

@@ -22,8 +22,16 @@ from outlast.config.environ import environment
 log = structlog.get_logger(__name__)
 
 WATCH_CONFIG_S = 1.0
+CLOSE_S = 15.0
+"""How long a process may take beyond `server.drain_s` to close what it has open."""
 EXIT_OK = 0
 EXIT_PROBLEM = 1
+
+
+def stop_within_s(settings: Settings) -> float:
+    """How long the end of the service may take, from SIGTERM on: with workers they end first."""
+    ends = 1 if settings.server.workers == 1 else 2
+    return ends * (settings.server.drain_s + CLOSE_S)
 
 
 def say(lines: Sequence[str]) -> None:

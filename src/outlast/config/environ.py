@@ -12,3 +12,9 @@ from collections.abc import Mapping
 def environment() -> Mapping[str, str]:
     """The environment as it is now."""
     return os.environ
+
+
+def taken(*names: str) -> dict[str, str]:
+    """Those of these variables that are there, taken out: they are for this process alone, and
+    what it starts does not inherit them."""
+    return {name: os.environ.pop(name) for name in names if name in os.environ}

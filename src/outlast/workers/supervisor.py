@@ -27,14 +27,13 @@ import structlog
 
 from outlast import logs, starting, welcome
 from outlast.config import Settings
+from outlast.config.environ import taken
 from outlast.gateway import shared_counts
+from outlast.manager import VARIABLES, Manager
 from outlast.workers.line import Beat, Begin, Go, Line, Ready, Take, name_of
 from outlast.workers.lives import BEAT_S, Lives, Pulse
 
 log = structlog.get_logger(__name__)
-
-GRACE_S = 15.0
-"""How long a process may take beyond `server.drain_s` before it is killed."""
 
 
 def serve(settings: Settings, *, reload_from: Path | None) -> int:
@@ -57,17 +56,22 @@ async def _serve(settings: Settings, reload_from: Path | None) -> int:
         # Short: the address of such a socket has about a hundred bytes.
         folder = tempfile.mkdtemp(prefix="outlast-")
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        supervisor = Supervisor(settings, folder)
+        manager = Manager(taken(*VARIABLES))
+        supervisor = Supervisor(settings, folder, manager)
         stack.callback(supervisor.counts.close)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, supervisor.stop)
-        watching = asyncio.create_task(starting.watch_settings(supervisor, reload_from))
+        beside = (
+            asyncio.create_task(starting.watch_settings(supervisor, reload_from)),
+            asyncio.create_task(manager.live()),
+        )
         try:
             return await supervisor.run()
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 def reserved(settings: Settings) -> socket.socket:
@@ -101,8 +105,9 @@ class _Child:
 class Supervisor:
     """See the module. `settings` are those in force."""
 
-    def __init__(self, settings: Settings, folder: str) -> None:
+    def __init__(self, settings: Settings, folder: str, manager: Manager) -> None:
         self.settings = settings
+        self._manager = manager
         self._workers = settings.server.workers
         self._folder = folder
         places = self._workers + 1
@@ -142,6 +147,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """Drain; called again: hang up."""
+        self._manager.stopping(starting.stop_within_s(self.settings))
         if self._draining is None:
             self._stopping.set()
             self._draining = asyncio.create_task(self._drain())
@@ -152,12 +158,13 @@ class Supervisor:
     async def _drain(self) -> None:
         """Workers first: what they still answer may need the observer."""
         everyone = sorted(self._tasks)
+        within_s = self.settings.server.drain_s + starting.CLOSE_S
         for places in (everyone[: self._workers], everyone[self._workers :]):
             tasks = [self._tasks[place] for place in places]
             for place in places:
                 if (child := self._children.get(place)) is not None:
                     child.signal(signal.SIGTERM)
-            _, late = await asyncio.wait(tasks, timeout=self.settings.server.drain_s + GRACE_S)
+            _, late = await asyncio.wait(tasks, timeout=within_s)
             for place in places:
                 if self._tasks[place] in late and (child := self._children.get(place)) is not None:
                     log.error("process_killed", process=name_of(place, self._workers))
@@ -253,6 +260,7 @@ class Supervisor:
         elif len(self._ready) == self._workers + 1:
             self._greeted = True
             starting.say(welcome.greeting(self.settings, self._first_key or None))
+            self._manager.ready(self.settings.base_url)
             self._first_key = ""
             for child in self._children.values():
                 child.line.say(Go())

@@ -1,0 +1,71 @@
+"""The manager that started the service: what it keeps of what is said, and what it is told, that
+the service answers, that it lives, that it ends.
+
+Source: sd_notify(3). Lines of `NAME=value` go as a datagram to the socket that NOTIFY_SOCKET names;
+systemd speaks so, and others after it. Without such a socket nothing is told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Mapping
+from typing import TextIO
+
+VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""For the service alone, not for what it starts: whoever makes a Manager takes them away."""
+BEATS = 3
+"""In the time that the manager waits for one: two may be late."""
+
+
+def is_kept(environ: Mapping[str, str], stream: TextIO) -> bool:
+    """Whether what is written there goes to systemd's journal, which keeps it for months.
+
+    Source: systemd.exec(5): JOURNAL_STREAM names device and inode of the stream. A terminal may
+    have inherited the variable from whoever started it, so the stream is looked at too.
+    """
+    try:
+        found = os.fstat(stream.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM", "") == f"{found.st_dev}:{found.st_ino}"
+
+
+class Manager:
+    """Given what VARIABLES hold."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._address = environ.get("NOTIFY_SOCKET", "")
+        period, pid = environ.get("WATCHDOG_USEC", ""), environ.get("WATCHDOG_PID", "")
+        mine = pid in {"", str(os.getpid())}
+        self.beat_s = int(period) / 1e6 / BEATS if mine and period.isdecimal() else 0.0
+        """Between two signs of life; 0: nobody waits for any."""
+
+    def ready(self, where: str) -> None:
+        self._tell("READY=1", f"STATUS=Answers on {where}")
+
+    def stopping(self, within_s: float) -> None:
+        """The end begins, and may take so long."""
+        limit = f"EXTEND_TIMEOUT_USEC={round(within_s * 1e6)}"
+        self._tell("STOPPING=1", "STATUS=Lets answers end", limit)
+
+    async def live(self) -> None:
+        """Give signs of life until cancelled. An event loop that stands still gives none."""
+        while self._address and self.beat_s:
+            self._tell("WATCHDOG=1")
+            await asyncio.sleep(self.beat_s)
+
+    def _tell(self, *lines: str) -> None:
+        """Never waits, and never fails: a manager that does not listen keeps nobody from work."""
+        if not self._address:
+            return
+        address = self._address
+        if address.startswith("@"):  # a name that is in no file system (unix(7))
+            address = "\0" + address[1:]
+        with (
+            contextlib.suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+        ):
+            sender.sendto("\n".join(lines).encode(), address)

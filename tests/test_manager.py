@@ -1,0 +1,173 @@
+"""What the manager that started the service is told, on a socket of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import secrets
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from outlast.config.environ import taken
+from outlast.manager import BEATS, VARIABLES, Manager, is_kept
+from outlast.simulator import Script, Vendor
+from tests.endtoend.launcher import command, configuration, environment, launched
+from tests.service import free_port
+
+LIMIT_S = 30.0
+
+
+@contextmanager
+def listening(address: str) -> Iterator[socket.socket]:
+    """Where a manager listens."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as found:
+        found.bind(address.replace("@", "\0", 1))
+        found.settimeout(LIMIT_S)
+        yield found
+
+
+def told(listener: socket.socket) -> list[str]:
+    return listener.recv(4096).decode().splitlines()
+
+
+def waiting(listener: socket.socket) -> int:
+    """How many datagrams are there."""
+    count = 0
+    listener.setblocking(False)
+    try:
+        while True:
+            listener.recv(4096)
+            count += 1
+    except BlockingIOError:
+        return count
+    finally:
+        listener.settimeout(LIMIT_S)
+
+
+@pytest.mark.parametrize("kind", ["a path", "a name that is in no file system"])
+async def test_it_hears_of_the_start_of_life_and_of_the_end(tmp_path: Path, kind: str) -> None:
+    address = str(tmp_path / "s") if kind == "a path" else f"@outlast-{secrets.token_hex(8)}"
+    with listening(address) as listener:
+        manager = Manager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "30000"})
+        manager.ready("http://127.0.0.1:8400")
+        assert told(listener) == ["READY=1", "STATUS=Answers on http://127.0.0.1:8400"]
+        living = asyncio.create_task(manager.live())
+        for _ in range(3):
+            assert await asyncio.to_thread(told, listener) == ["WATCHDOG=1"]
+        living.cancel()
+        await asyncio.gather(living, return_exceptions=True)
+        waiting(listener)
+        manager.stopping(45.5)
+        assert told(listener) == [
+            "STOPPING=1", "STATUS=Lets answers end", "EXTEND_TIMEOUT_USEC=45500000",
+        ]  # fmt: skip
+
+
+def test_what_is_for_the_service_alone_is_taken_out_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "x")
+    assert taken(*VARIABLES, "OUTLAST_NO_SUCH") == dict.fromkeys(VARIABLES, "x")
+    assert not set(VARIABLES) & set(os.environ)
+    assert taken(*VARIABLES) == {}
+
+
+@pytest.mark.parametrize(
+    ("why", "environ", "beat_s"),
+    [
+        ("no one waits", {"NOTIFY_SOCKET": "/x"}, 0.0),
+        ("a third of what it waits", {"WATCHDOG_USEC": "30000000"}, 30 / BEATS),
+        ("it waits for us", {"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())}, 1.0),
+        ("it waits for another", {"WATCHDOG_USEC": "3000000", "WATCHDOG_PID": "1"}, 0.0),
+        ("no number", {"WATCHDOG_USEC": "soon"}, 0.0),
+    ],
+)
+def test_signs_of_life_are_given_to_who_waits_for_them(
+    why: str, environ: dict[str, str], beat_s: float
+) -> None:
+    assert Manager(environ).beat_s == beat_s, why
+
+
+async def test_a_manager_that_is_gone_or_does_not_read_keeps_nobody_from_work(
+    tmp_path: Path,
+) -> None:
+    Manager({"NOTIFY_SOCKET": str(tmp_path / "nobody")}).ready("here")
+    Manager({"NOTIFY_SOCKET": "x" * 5000}).ready("here")
+    Manager({}).stopping(1.0)
+    await Manager({"WATCHDOG_USEC": "3000"}).live()  # without an address there is nothing to do
+    with listening(str(tmp_path / "s")) as listener:
+        manager = Manager({"NOTIFY_SOCKET": str(tmp_path / "s")})
+        for _ in range(5000):
+            manager.ready("here")
+        assert waiting(listener) < 5000
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_service_tells_it_from_its_start_to_its_end(tmp_path: Path, workers: int) -> None:
+    address = str(tmp_path / "s")
+    config = tmp_path / "outlast.toml"
+    async with Vendor(Script(seed=1)) as vendor:
+        config.write_text(configuration(vendor.url, extra=f"workers = {workers}"), "utf-8")
+        own = environment(NOTIFY_SOCKET=address, WATCHDOG_USEC="300000")
+        with (
+            listening(address) as listener,
+            launched(tmp_path / "data", config, environ=own) as service,
+        ):
+            seen: list[str] = []
+            while "READY=1" not in seen:
+                seen += told(listener)
+            seen.clear()
+            while seen.count("WATCHDOG=1") < 3:
+                seen += told(listener)
+            service.send(signal.SIGTERM)
+            while "STOPPING=1" not in seen:
+                seen += told(listener)
+            assert service.end() == 0
+            # Each of the others may close for as long as it needs.
+            assert f"EXTEND_TIMEOUT_USEC={workers * 20_000_000}" in seen
+
+
+def test_what_goes_to_the_journal_is_kept_and_nothing_else_is(tmp_path: Path) -> None:
+    with (tmp_path / "stream").open("w") as stream, (tmp_path / "other").open("w") as other:
+        found = os.fstat(stream.fileno())
+        environ = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
+        assert is_kept(environ, stream)
+        assert not is_kept(environ, other)
+        assert not is_kept({}, stream)
+    assert not is_kept(environ, stream)  # closed
+    assert not is_kept(environ, io.StringIO())
+
+
+def test_a_first_start_under_a_manager_that_keeps_what_is_said_shows_no_key(
+    tmp_path: Path,
+) -> None:
+    config, said = tmp_path / "outlast.toml", tmp_path / "said"
+    config.write_text(configuration("http://127.0.0.1:9"), "utf-8")
+    with said.open("w") as stream:
+        found = os.fstat(stream.fileno())
+        own = environment(JOURNAL_STREAM=f"{found.st_dev}:{found.st_ino}")
+        data, port = tmp_path / "data", free_port()
+        with subprocess.Popen(
+            command(port, data, config), stdout=stream, stderr=stream, env=own, cwd=tmp_path
+        ) as process:
+            until = time.monotonic() + LIMIT_S
+            while "curl" not in said.read_text("utf-8"):
+                assert time.monotonic() < until, said.read_text("utf-8")
+                time.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+    words = said.read_text("utf-8")
+    assert "make one: outlast key create NAME" in words
+    assert not re.search(r"ol_\w{20}", words)
+    with closing(sqlite3.connect(data / "outlast.db")) as database:
+        assert database.execute("select count(*) from keys").fetchone() == (0,)
