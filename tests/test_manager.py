@@ -11,18 +11,23 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from outlast.config.environ import taken
-from outlast.manager import BEATS, VARIABLES, Manager, is_kept
+from outlast.manager import BEATS, VARIABLES, Manager, handed_over, is_kept
 from outlast.simulator import Script, Vendor
-from tests.endtoend.launcher import command, configuration, environment, launched
+from tests.endtoend.launcher import Launched, command, configuration, environment, launched
+from tests.endtoend.place import GOOD, MESSAGES
+from tests.raw import ask
 from tests.service import free_port
+from tests.workers.company import children_of
 
 LIMIT_S = 30.0
 
@@ -171,3 +176,110 @@ def test_a_first_start_under_a_manager_that_keeps_what_is_said_shows_no_key(
     assert not re.search(r"ol_\w{20}", words)
     with closing(sqlite3.connect(data / "outlast.db")) as database:
         assert database.execute("select count(*) from keys").fetchone() == (0,)
+
+
+HAND_OVER = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])), backlog=100)
+assert listener.fileno() == 3 or os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+while True:
+    child = os.fork()
+    if child == 0:
+        os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+        os.execvp(sys.argv[2], sys.argv[2:])
+    status = os.waitpid(child, 0)[1]
+    if status:
+        sys.exit(os.waitstatus_to_exitcode(status) % 256)
+    print("it ended", flush=True)
+"""
+"""As systemd does with a socket unit and `Restart=always`."""
+
+
+@contextmanager
+def held(folder: Path, config: Path) -> Iterator[Launched]:
+    """A service whose port somebody else holds, who starts it again whenever it ends."""
+    port = free_port()
+    own = [sys.executable, "-c", HAND_OVER, str(port), *command(port, folder, config)]
+    with subprocess.Popen(
+        own, stdout=subprocess.PIPE, text=True, env=environment(), cwd=config.parent
+    ) as process:
+        service = Launched(process, port, "")
+        try:
+            found = re.search(r"ol_\w{39}", service.wait_for("API key"))
+            assert found is not None
+            service.key = found[0]
+            yield service
+        finally:
+            left = children_of(process.pid)
+            process.kill()
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+            service.drained()
+
+
+async def test_while_it_starts_again_clients_wait_and_nobody_is_turned_away(
+    tmp_path: Path,
+) -> None:
+    async def answered(service: Launched, number: int) -> int:
+        own = {"x-api-key": service.key, "content-type": "application/json"}
+        body = msgspec.json.encode({**GOOD[MESSAGES], "stream": bool(number % 2)})
+        return (await ask(service.url, "POST", MESSAGES, own, body)).status
+
+    config = tmp_path / "outlast.toml"
+    async with Vendor(Script(seed=1)) as vendor:
+        config.write_text(configuration(vendor.url), "utf-8")
+        with held(tmp_path / "data", config) as service:
+            for _ in range(2):
+                (pid,) = children_of(service.process.pid)
+                asking = [asyncio.create_task(answered(service, one)) for one in range(8)]
+                os.kill(pid, signal.SIGTERM)
+                asking += [asyncio.create_task(answered(service, one)) for one in range(20)]
+                await asyncio.to_thread(service.wait_for, "it ended")
+                asking += [asyncio.create_task(answered(service, one)) for one in range(20)]
+                assert set(await asyncio.gather(*asking)) == {200}
+                assert children_of(service.process.pid) != [pid]
+
+
+@pytest.mark.parametrize(
+    ("why", "extra", "says"),
+    [
+        ("several processes", "workers = 2", "Disable outlast.socket, or set server.workers to 1"),
+        ("another port", "port = 9", "systemd listens on port"),
+    ],
+)
+def test_a_port_that_cannot_be_handed_over_is_told_in_a_sentence(
+    tmp_path: Path, why: str, extra: str, says: str
+) -> None:
+    config, port = tmp_path / "outlast.toml", free_port()
+    config.write_text(configuration("http://127.0.0.1:9", extra=extra), "utf-8")
+    given = command(port, tmp_path / "data", config)
+    if "port" in extra:
+        given.remove("--port")
+        given.remove(str(port))
+    own = [sys.executable, "-c", HAND_OVER, str(port), *given]
+    done = subprocess.run(
+        own, capture_output=True, text=True, timeout=LIMIT_S, check=False, env=environment()
+    )
+    assert (done.returncode, says in done.stderr) == (1, True), (why, done.stderr)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("why", "environ", "says"),
+    [
+        ("nothing", {}, ""),
+        ("for another", {"LISTEN_PID": "1", "LISTEN_FDS": "1"}, ""),
+        ("several", {"LISTEN_PID": "own", "LISTEN_FDS": "2"}, "hands over 2 sockets"),
+        ("none", {"LISTEN_PID": "own"}, "hands over None sockets"),
+    ],
+)
+def test_what_is_not_handed_over_to_us_is_not_taken(
+    why: str, environ: dict[str, str], says: str
+) -> None:
+    given = {name: text.replace("own", str(os.getpid())) for name, text in environ.items()}
+    if not says:
+        assert handed_over(given, 8400) is None, why
+        return
+    with pytest.raises(OSError, match=says):
+        handed_over(given, 8400)

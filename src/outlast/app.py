@@ -48,7 +48,7 @@ from outlast.gateway.relay.outbound import Relay
 from outlast.gateway.server import HEAD_READ_S, protocol_class
 from outlast.gateway.state import GatewayState, standing
 from outlast.gateway.transport import HttpTransport
-from outlast.manager import VARIABLES, Manager, is_kept
+from outlast.manager import HANDED_OVER, VARIABLES, Manager, handed_over, is_kept
 from outlast.nouns import Candidate, ComponentState, Ended
 from outlast.observatory.watcher import STATUS
 from outlast.observing import Observing
@@ -73,6 +73,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+LET_IN_S = 0.1
+"""From a connection to its request: on the way together, but a read apart."""
 Standing = Callable[[], list[tuple[Candidate, bool]]]
 """A candidate of each upstream, and whether it would be asked now."""
 
@@ -391,7 +393,9 @@ def serve(settings: Settings, *, reload_from: Path | None) -> int:
 
 
 async def _serve(settings: Settings, reload_from: Path | None) -> int:
-    check_port(settings)
+    listener = handed_over(taken(*HANDED_OVER), settings.server.port)
+    if listener is None:
+        check_port(settings)
     progress, manager = ModelProgress(), Manager(taken(*VARIABLES))
     living = asyncio.create_task(manager.live())
     try:
@@ -400,7 +404,7 @@ async def _serve(settings: Settings, reload_from: Path | None) -> int:
             stop_on_signals(server, lambda: manager.stopping(stop_within_s(service.settings)))
             reloading = asyncio.create_task(watch_settings(service, reload_from))
             try:
-                await server.serve()
+                await server.serve([listener] if listener is not None else None)
             finally:
                 await _stop(reloading)
     finally:
@@ -424,6 +428,13 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let nobody in any more, hear those out who were let in last, and drain."""
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(LET_IN_S)
+        await super().shutdown(sockets)
 
 
 def stop_on_signals(server: uvicorn.Server, before: Callable[[], None] = lambda: None) -> None:

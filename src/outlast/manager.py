@@ -1,5 +1,5 @@
 """The manager that started the service: what it keeps of what is said, and what it is told, that
-the service answers, that it lives, that it ends.
+the service answers, that it lives, that it ends; and the port that it may hold for it.
 
 Source: sd_notify(3). Lines of `NAME=value` go as a datagram to the socket that NOTIFY_SOCKET names;
 systemd speaks so, and others after it. Without such a socket nothing is told.
@@ -16,6 +16,9 @@ from typing import TextIO
 
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 """For the service alone, not for what it starts: whoever makes a Manager takes them away."""
+HANDED_OVER = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+"""Of sd_listen_fds(3)."""
+FIRST_FD = 3
 BEATS = 3
 """In the time that the manager waits for one: two may be late."""
 
@@ -31,6 +34,33 @@ def is_kept(environ: Mapping[str, str], stream: TextIO) -> bool:
     except (OSError, ValueError):
         return False
     return environ.get("JOURNAL_STREAM", "") == f"{found.st_dev}:{found.st_ino}"
+
+
+def handed_over(environ: Mapping[str, str], port: int) -> socket.socket | None:
+    """The socket that the manager listens on for us, given what HANDED_OVER hold; else None.
+
+    It goes on listening while we start again, so that nobody is turned away meanwhile. `port`: of
+    the settings. Raises OSError for what cannot be served.
+    """
+    if environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    if environ.get("LISTEN_FDS") != "1":
+        raise OSError(f"systemd hands over {environ.get('LISTEN_FDS')} sockets; one can be served.")
+    try:
+        found = socket.socket(fileno=FIRST_FD)
+    except OSError as error:
+        raise OSError("systemd hands over what is no socket.") from error
+    found.set_inheritable(False)
+    if found.family not in {socket.AF_INET, socket.AF_INET6} or found.type != socket.SOCK_STREAM:
+        found.close()
+        raise OSError("systemd hands over a socket that is not TCP's.")
+    if found.getsockname()[1] != port:
+        theirs = found.getsockname()[1]
+        found.close()
+        raise OSError(
+            f"systemd listens on port {theirs}, and server.port is {port}: write the same in both."
+        )
+    return found
 
 
 class Manager:

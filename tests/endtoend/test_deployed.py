@@ -40,6 +40,13 @@ def unit() -> str:
     return (DEPLOY / "outlast.service").read_text("utf-8")
 
 
+def test_the_port_that_systemd_holds_is_that_of_the_settings() -> None:
+    usual = ServerSettings()
+    held = (DEPLOY / "outlast.socket").read_text("utf-8")
+    assert f"ListenStream={usual.host}:{usual.port}\n" in held
+    assert f"server {usual.host}:{usual.port};" in (DEPLOY / "nginx.conf").read_text("utf-8")
+
+
 def test_the_unit_gives_answers_the_time_to_end() -> None:
     (stop,) = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", unit())
     assert int(stop) >= ServerSettings().drain_s + CLOSE_S
@@ -56,10 +63,11 @@ def test_the_unit_is_one_that_systemd_takes(tmp_path: Path) -> None:
     words = unit().replace("/opt/outlast/.venv/bin/outlast", str(command))
     made.write_text(words.replace("/opt/outlast/docs", str(DEPLOY.parent / "docs")), "utf-8")
     assert SYSTEMD is not None
-    done = subprocess.run(
-        [SYSTEMD, "verify", "--man=no", str(made)], capture_output=True, text=True, check=False
-    )
-    said = [line for line in done.stderr.splitlines() if str(made) in line or "outlast" in line]
+    port = tmp_path / "outlast.socket"
+    shutil.copy(DEPLOY / "outlast.socket", port)
+    own = [SYSTEMD, "verify", "--man=no", str(made), str(port)]
+    done = subprocess.run(own, capture_output=True, text=True, check=False)
+    said = [line for line in done.stderr.splitlines() if "outlast" in line]
     assert (done.returncode, said) == (0, [])
 
 

@@ -29,7 +29,7 @@ from outlast import logs, starting, welcome
 from outlast.config import Settings
 from outlast.config.environ import taken
 from outlast.gateway import shared_counts
-from outlast.manager import VARIABLES, Manager
+from outlast.manager import HANDED_OVER, VARIABLES, Manager, handed_over
 from outlast.workers.line import Beat, Begin, Go, Line, Ready, Take, name_of
 from outlast.workers.lives import BEAT_S, Lives, Pulse
 
@@ -47,6 +47,12 @@ def serve(settings: Settings, *, reload_from: Path | None) -> int:
 
 
 async def _serve(settings: Settings, reload_from: Path | None) -> int:
+    if (listener := handed_over(taken(*HANDED_OVER), settings.server.port)) is not None:
+        listener.close()
+        raise OSError(
+            "systemd holds the port, which several processes cannot share with it. Disable "
+            "outlast.socket, or set server.workers to 1."
+        )
     starting.check_port(settings)
     settings.data_path.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
