@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -43,6 +43,24 @@ def listening(address: str) -> Iterator[socket.socket]:
 
 def told(listener: socket.socket) -> list[str]:
     return listener.recv(4096).decode().splitlines()
+
+
+def until_told(listener: socket.socket, wanted: str) -> list[str]:
+    """The lines of the first datagram that says so."""
+    until = time.monotonic() + LIMIT_S
+    while time.monotonic() < until:
+        if wanted in (lines := told(listener)):
+            return lines
+    raise AssertionError(f"{wanted} is not said")
+
+
+def fill(address: str) -> None:
+    """Say something until nothing more finds room."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(False)
+        with suppress(BlockingIOError):
+            while True:
+                sender.sendto(b"X=1", address)
 
 
 def waiting(listener: socket.socket) -> int:
@@ -111,11 +129,28 @@ async def test_a_manager_that_is_gone_or_does_not_read_keeps_nobody_from_work(
     Manager({"NOTIFY_SOCKET": "x" * 5000}).ready("here")
     Manager({}).stopping(1.0)
     await Manager({"WATCHDOG_USEC": "3000"}).live()  # without an address there is nothing to do
-    with listening(str(tmp_path / "s")) as listener:
-        manager = Manager({"NOTIFY_SOCKET": str(tmp_path / "s")})
-        for _ in range(5000):
-            manager.ready("here")
-        assert waiting(listener) < 5000
+    address = str(tmp_path / "s")
+    with listening(address):
+        manager = Manager({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "3"})
+        manager.ready("here")
+        fill(address)
+        living = asyncio.create_task(manager.live())
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not living.done()
+        living.cancel()
+        manager.stopping(1.0)
+
+
+async def test_what_matters_waits_for_room_in_the_manager_s_queue(tmp_path: Path) -> None:
+    address = str(tmp_path / "s")
+    with listening(address) as listener:
+        fill(address)
+        telling = asyncio.create_task(
+            asyncio.to_thread(Manager({"NOTIFY_SOCKET": address}).ready, "")
+        )
+        await asyncio.to_thread(until_told, listener, "READY=1")
+        await telling
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -129,18 +164,14 @@ async def test_a_service_tells_it_from_its_start_to_its_end(tmp_path: Path, work
             listening(address) as listener,
             launched(tmp_path / "data", config, environ=own) as service,
         ):
-            seen: list[str] = []
-            while "READY=1" not in seen:
-                seen += told(listener)
-            seen.clear()
-            while seen.count("WATCHDOG=1") < 3:
-                seen += told(listener)
+            until_told(listener, "READY=1")
+            for _ in range(3):
+                until_told(listener, "WATCHDOG=1")
             service.send(signal.SIGTERM)
-            while "STOPPING=1" not in seen:
-                seen += told(listener)
+            ending = until_told(listener, "STOPPING=1")
             assert service.end() == 0
             # Each of the others may close for as long as it needs.
-            assert f"EXTEND_TIMEOUT_USEC={workers * 20_000_000}" in seen
+            assert f"EXTEND_TIMEOUT_USEC={workers * 20_000_000}" in ending
 
 
 def test_what_goes_to_the_journal_is_kept_and_nothing_else_is(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 HANDED_OVER = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 """Of sd_listen_fds(3)."""
 FIRST_FD = 3
+HEARD_S = 1.0
 BEATS = 3
 """In the time that the manager waits for one: two may be late."""
 
@@ -72,23 +73,28 @@ class Manager:
         mine = pid in {"", str(os.getpid())}
         self.beat_s = int(period) / 1e6 / BEATS if mine and period.isdecimal() else 0.0
         """Between two signs of life; 0: nobody waits for any."""
+        self._answers = False
 
     def ready(self, where: str) -> None:
-        self._tell("READY=1", f"STATUS=Answers on {where}")
+        self._answers = True
+        self._tell("READY=1", f"STATUS=Answers on {where}", within_s=HEARD_S)
 
     def stopping(self, within_s: float) -> None:
         """The end begins, and may take so long."""
         limit = f"EXTEND_TIMEOUT_USEC={round(within_s * 1e6)}"
-        self._tell("STOPPING=1", "STATUS=Lets answers end", limit)
+        self._tell("STOPPING=1", "STATUS=Lets answers end", limit, within_s=HEARD_S)
 
     async def live(self) -> None:
-        """Give signs of life until cancelled. An event loop that stands still gives none."""
+        """Give signs of life until cancelled. An event loop that stands still gives none, and
+        nobody waits for one before the service answers."""
         while self._address and self.beat_s:
-            self._tell("WATCHDOG=1")
+            if self._answers:
+                self._tell("WATCHDOG=1")
             await asyncio.sleep(self.beat_s)
 
-    def _tell(self, *lines: str) -> None:
-        """Never waits, and never fails: a manager that does not listen keeps nobody from work."""
+    def _tell(self, *lines: str, within_s: float = 0.0) -> None:
+        """Never fails, and hardly waits: a manager that does not listen keeps nobody from work.
+        `within_s`: how long for room in its queue, which holds ten words on many machines."""
         if not self._address:
             return
         address = self._address
@@ -96,6 +102,7 @@ class Manager:
             address = "\0" + address[1:]
         with (
             contextlib.suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
         ):
+            sender.settimeout(within_s)
             sender.sendto("\n".join(lines).encode(), address)
