@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from outlast import pages
 from outlast.commands.common import settings_for
 
 
@@ -66,6 +67,7 @@ def _is_plain(text: str, *, number: bool) -> bool:
 
 def run(given: Given) -> int:
     """Run the service until it is told to stop; returns the exit code. Raises ConfigError."""
+    pages.use()
     settings = settings_for(
         given.config,
         {

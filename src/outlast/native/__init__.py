@@ -5,7 +5,8 @@ same of the same bytes, sooner, or None: "ask the Python". `scripts/native` comp
 is a C compiler; elsewhere, or where what was compiled is older than its source, the Python alone
 is used. tests/native compares both. docs/decisions/0021-some-bytes-in-c.md says why. Two files are
 no such functions but read and write plain connections, where otherwise their transports do:
-docs/decisions/0022-past-the-transports.md.
+docs/decisions/0022-past-the-transports.md. And one says where Python's memory lies:
+docs/decisions/0023-large-pages.md.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ static PyMethodDef methods[] = {
     {"reads", (PyCFunction)(void (*)(void))native_reads, METH_FASTCALL, NULL},
     {"poll", (PyCFunction)(void (*)(void))native_poll, METH_FASTCALL, NULL},
     {"writer", (PyCFunction)(void (*)(void))native_writer, METH_FASTCALL, NULL},
+    {"arenas", (PyCFunction)(void (*)(void))native_arenas, METH_FASTCALL, NULL},
     {"weigh", (PyCFunction)(void (*)(void))native_weigh, METH_FASTCALL, NULL},
     {"learn", (PyCFunction)(void (*)(void))native_learn, METH_FASTCALL, NULL},
     {"chat_begins", (PyCFunction)(void (*)(void))native_chat_begins, METH_FASTCALL, NULL},

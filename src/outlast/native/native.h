@@ -28,6 +28,7 @@ PyObject *native_tap(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_reads(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_poll(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_writer(PyObject *module, PyObject *const *args, Py_ssize_t count);
+PyObject *native_arenas(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_learn(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_chat_begins(PyObject *module, PyObject *const *args, Py_ssize_t count);
 PyObject *native_chat_ends(PyObject *module, PyObject *const *args, Py_ssize_t count);

@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from outlast import app, logs, starting
+from outlast import app, logs, pages, starting
 from outlast.app import Server, Service, Standing, running, uvicorn_config
 from outlast.gateway.ledger import Ledger
 from outlast.gateway.server import protocol_class
@@ -79,6 +79,7 @@ class PartOfMany:
 
 
 def main(arguments: Sequence[str]) -> int:
+    pages.use()
     sys.setswitchinterval(0.001)  # as in app.serve
     end = socket.socket(fileno=int(arguments[1]))
     end.set_inheritable(False)
