@@ -1,7 +1,7 @@
 /* Large pages for what Python allocates. Its arenas are a megabyte each, mapped one by one, and so
- * lie on pages of 4 KiB: a service walks over thousands of them, and finding each one anew costs
- * about a quarter of a small request where memory is virtual twice (docs/decisions/0023). Two arenas
- * to a large page; a page that has none any more goes back to the system. Linux alone. */
+ * lie on pages of 4 KiB: a service walks over thousands of them, and finding them anew costs about a
+ * tenth of a small request where memory is virtual twice (docs/decisions/0023). Two arenas to a large
+ * page; a page that has none any more goes back to the system. Linux alone. */
 
 #include "native.h"
 
@@ -50,7 +50,8 @@ static void *take(Page *page) {
 
 static void *arena_alloc(void *context, size_t size) {
     void *found = NULL;
-    if (size < (PAGE_BYTES >> 5) || PAGE_BYTES % size != 0) return before.alloc(before.ctx, size);
+    /* At most sixteen to a page: `taken` has a bit for each, and `whole` needs one more. */
+    if (size < PAGE_BYTES / 16 || PAGE_BYTES % size != 0) return before.alloc(before.ctx, size);
     pthread_mutex_lock(&lock);
     if (arena_bytes == 0) arena_bytes = size;
     if (arena_bytes == size) {
