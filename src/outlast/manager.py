@@ -20,6 +20,7 @@ HANDED_OVER = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 """Of sd_listen_fds(3)."""
 FIRST_FD = 3
 HEARD_S = 1.0
+"""How long what matters waits for room in the manager's queue."""
 BEATS = 3
 """In the time that the manager waits for one: two may be late."""
 
@@ -94,7 +95,7 @@ class Manager:
 
     def _tell(self, *lines: str, within_s: float = 0.0) -> None:
         """Never fails, and hardly waits: a manager that does not listen keeps nobody from work.
-        `within_s`: how long for room in its queue, which holds ten words on many machines."""
+        `within_s`: how long at most; its queue holds ten words on many machines."""
         if not self._address:
             return
         address = self._address

@@ -16,7 +16,7 @@ from outlast.store.database import DatabaseUnavailable
 T = TypeVar("T")
 
 READS_MAX = 50
-"""Under way at once; a tenth of a second's work for the database, whose threads take turns."""
+"""Under way at once; a thousand may wait for the database in all (store/database.py)."""
 
 
 class Past(Protocol):
