@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
@@ -18,11 +18,11 @@ from outlast.observatory.subscribing import (
     DEFAULT_STATES,
     EXTRA_STATES,
     MORNING,
+    UTC_ZONE,
     Channel,
     Digest,
     Wanted,
 )
-from outlast.observatory.zones import USUAL, zone_of
 
 TARGET_LIMIT = 2000
 """Signs of an address; an e-mail address has 254 at most (RFC 5321, 4.5.3.1.3)."""
@@ -36,6 +36,7 @@ POINT_BYTES, AUTH_BYTES = 65, 16
 KEY_LIMIT = 200
 
 PUBLIC = Rules()
+IsZone = Callable[[str], bool]
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,11 +85,16 @@ class BadSubscription(ValueError):
 
 
 def accept(
-    asked: Asked, *, kinds: Sequence[Channel], rules: Rules = PUBLIC
+    asked: Asked,
+    *,
+    kinds: Sequence[Channel],
+    rules: Rules = PUBLIC,
+    is_zone: IsZone = UTC_ZONE.__eq__,
 ) -> tuple[Channel, str, Wanted]:
     """The channel, the target as it is compared, and what is wanted.
 
-    `kinds`: the channels that are set up here; `rules`: which addresses a webhook may have.
+    `kinds`: the channels that are set up here; `rules`: which addresses a webhook may have;
+    `is_zone`: which time zones there are.
     Raises BadSubscription with every problem.
     """
     problems: list[Problem] = []
@@ -103,22 +109,22 @@ def accept(
             clean_keys(Channel(kind), asked.keys)
         except BadSubscription as error:
             problems += error.problems
-    wanted = _wishes(asked, kind, problems)
+    wanted = _wishes(asked, kind, problems, is_zone)
     if problems or wanted is None:
         raise BadSubscription(problems[:PROBLEMS_LIMIT])
     return Channel(kind), target, wanted
 
 
-def wishes(asked: Asked, kind: Channel) -> Wanted:
+def wishes(asked: Asked, kind: Channel, is_zone: IsZone) -> Wanted:
     """What a subscriber of this kind wants from now on. Raises BadSubscription."""
     problems: list[Problem] = []
-    wanted = _wishes(asked, kind, problems)
+    wanted = _wishes(asked, kind, problems, is_zone)
     if wanted is None:
         raise BadSubscription(problems[:PROBLEMS_LIMIT])
     return wanted
 
 
-def _wishes(asked: Asked, kind: str, problems: list[Problem]) -> Wanted | None:
+def _wishes(asked: Asked, kind: str, problems: list[Problem], is_zone: IsZone) -> Wanted | None:
     """What is wanted; None and at least one problem more where that cannot be."""
     before = len(problems)
     lang = _one_of(asked.lang, ["en", "fr"], "lang", problems)
@@ -135,7 +141,7 @@ def _wishes(asked: Asked, kind: str, problems: list[Problem]) -> Wanted | None:
                 "il faut une heure pleine, de 0 à 23.",
             )
         )
-    if asked.zone and zone_of(asked.zone) is None:
+    if asked.zone and not is_zone(asked.zone):
         problems.append(
             Problem(
                 "zone",
@@ -162,7 +168,7 @@ def _wishes(asked: Asked, kind: str, problems: list[Problem]) -> Wanted | None:
         states=_each(asked.states) or DEFAULT_STATES,
         digest=Digest(digest),
         hour=asked.hour,
-        zone=asked.zone or USUAL,
+        zone=asked.zone or UTC_ZONE,
     )
 
 

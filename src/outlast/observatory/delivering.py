@@ -6,6 +6,7 @@ Each function is one transaction's work on a connection; notifier.py runs them. 
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,6 +29,7 @@ from outlast.observatory.notifying import (
     retry_at,
 )
 from outlast.observatory.subscribing import Channel, Digest, Subscription, wants
+from outlast.observatory.zones import zone_of
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
@@ -101,7 +103,9 @@ def _hearers(
             case Audience.ALL:
                 fits = True
         if fits:
-            out[one.id] = due_at(one.wanted.digest, now, one.wanted.hour, one.wanted.zone)
+            wanted = one.wanted
+            where = zone_of(wanted.zone) or UTC  # the system may have forgotten it
+            out[one.id] = due_at(wanted.digest, now, wanted.hour, where)
     return out
 
 

@@ -16,13 +16,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 import msgspec
 
 from outlast.nouns import ComponentState, Impact, Incident, Stage, Update
 from outlast.observatory.subscribing import IMPACTS, MORNING, Digest, Subscription, Wanted
-from outlast.observatory.zones import USUAL, next_at
 
 FIRST_RETRY_S = 15.0
 LAST_RETRY_S = 3600.0
@@ -259,15 +259,28 @@ def _rank(impact: Impact) -> int:
     return IMPACTS.index(impact)
 
 
-def due_at(digest: Digest, now: float, hour: int = MORNING, zone: str = USUAL) -> float:
-    """When news that came at `now` leave; `hour`: of a daily digest, where `zone` is."""
+def next_at(hour: int, where: tzinfo, now: float) -> float:
+    """When the clocks of a zone next show that full hour, after `now`.
+
+    Where they skip it they show the next one; where they show it twice the first time counts.
+    """
+    day = datetime.fromtimestamp(now, where).date()
+    at = now
+    while at <= now:
+        at = datetime(day.year, day.month, day.day, hour, tzinfo=where).timestamp()
+        day += timedelta(days=1)
+    return at
+
+
+def due_at(digest: Digest, now: float, hour: int = MORNING, where: tzinfo = UTC) -> float:
+    """When news that came at `now` leave; `hour`: of a daily digest, by the clocks of `where`."""
     match digest:
         case Digest.NOW:
             return now
         case Digest.HOURLY:
             return math.floor(now / 3600.0) * 3600.0 + 3600.0
         case Digest.DAILY:
-            return next_at(hour, zone, now)
+            return next_at(hour, where, now)
 
 
 def retry_at(

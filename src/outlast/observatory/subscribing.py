@@ -14,7 +14,6 @@ from typing import Literal
 import msgspec
 
 from outlast.nouns import Component, Impact
-from outlast.observatory.zones import USUAL
 
 IMPACTS = list(Impact)
 
@@ -48,6 +47,7 @@ DEFAULT_STATES = (
     "annotated",
     "retracted",
 )
+UTC_ZONE = "UTC"
 MORNING = 7
 """Where no hour is asked for, a daily digest leaves at 07:00."""
 EXTRA_STATES = ("monitoring", "vendor", "cause", "contradiction", "corrected")
@@ -71,7 +71,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     digest: Digest = Digest.NOW
     hour: int = MORNING
     """When a daily digest leaves: a full hour of `zone`."""
-    zone: str = USUAL
+    zone: str = UTC_ZONE
+    """Its name in the IANA database."""
 
 
 class Subscription(msgspec.Struct, frozen=True, kw_only=True):
@@ -139,18 +140,21 @@ class Allowance:
 
     def left_s(self, key: str, now: float) -> float:
         """How long to wait for the next, and none is used up; 0 where there is one."""
-        if key not in self._full_at and len(self._full_at) >= self._keys_max:
-            key = ""
-        return max(0.0, self._full_at.get(key, now) - now - self._slack_s)
+        return max(0.0, self._full_at.get(self._place(key, now), now) - now - self._slack_s)
 
     def wait_s(self, key: str, now: float) -> float:
         """0, and one is used up; or how long to wait for the next."""
-        if key not in self._full_at and len(self._full_at) >= self._keys_max:
-            self._full_at = {one: at for one, at in self._full_at.items() if at > now}
-            if len(self._full_at) >= self._keys_max:
-                key = ""
+        key = self._place(key, now)
         at = max(self._full_at.get(key, now), now)
         if at - now > self._slack_s:
             return at - now - self._slack_s
         self._full_at[key] = at + self._every_s
         return 0.0
+
+    def _place(self, key: str, now: float) -> str:
+        """The key under which it counts: its own where there is room, else the shared one."""
+        if key not in self._full_at and len(self._full_at) >= self._keys_max:
+            self._full_at = {one: at for one, at in self._full_at.items() if at > now}
+            if len(self._full_at) >= self._keys_max:
+                return ""
+        return key

@@ -34,6 +34,7 @@ from outlast.observatory.networks import Groups, Network, label
 from outlast.observatory.notify_signing import BadToken, Purpose
 from outlast.observatory.subscribe_texts import say
 from outlast.observatory.subscribing import Allowance, Channel, Subscription
+from outlast.observatory.zones import is_zone
 from outlast.store.database import Database
 
 ASK_AT_ONCE, ASK_PER_HOUR = 5, 10
@@ -108,7 +109,10 @@ class Desk:
         """Keep an unconfirmed subscription, and have its address asked. Raises Refusal."""
         try:
             kind, target, wanted = accept(
-                asked, kinds=self.kinds(operator=operator), rules=self.offer.rules
+                asked,
+                kinds=self.kinds(operator=operator),
+                rules=self.offer.rules,
+                is_zone=is_zone,
             )
         except BadSubscription as error:
             raise Refusal(400, error.texts, problems=error.problems) from error
@@ -166,7 +170,7 @@ class Desk:
         if found is None:
             raise Refusal(404, say("used"))
         try:
-            wanted = wishes(asked, found.kind)
+            wanted = wishes(asked, found.kind, is_zone)
         except BadSubscription as error:
             raise Refusal(400, error.texts, problems=error.problems) from error
         changing = partial(people.change, subscription_id=found.id, wanted=wanted)

@@ -17,6 +17,7 @@ from outlast.observatory.accepting import Asked, Problem
 from outlast.observatory.notify_texts import MANAGE_PAGE
 from outlast.observatory.subscribing import DEFAULT_STATES, EXTRA_STATES, Channel, Digest, Wanted
 from outlast.observatory.words import Lang, component_name, provider_name, surface_name
+from outlast.observatory.zones import is_zone
 from outlast.status.page import FOLDER, ROOT, Renderer, content_hash, squeezed
 from outlast.status.subscribe_texts import FORM
 from outlast.status.texts import TEXTS
@@ -60,6 +61,8 @@ class Choice(msgspec.Struct, frozen=True):
     impacts: tuple[str, ...]
     digests: tuple[str, ...]
     states: tuple[Option, ...]
+    zoned: bool
+    """Whether time zones are known here, beyond UTC."""
 
 
 class Wrong(msgspec.Struct, frozen=True):
@@ -239,6 +242,7 @@ def choice(
             Option("states", one, form[f"state_{one}"], one in chosen)
             for one in (*DEFAULT_STATES, *EXTRA_STATES)
         ),
+        zoned=is_zone("Europe/Paris"),
     )
 
 

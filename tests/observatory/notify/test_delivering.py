@@ -228,6 +228,14 @@ async def test_a_daily_digest_comes_once_at_the_subscriber_s_own_hour(house: Hou
     assert await house.send(now=AT + 48 * 3600) == []
 
 
+async def test_a_zone_that_the_system_no_longer_knows_is_utc(house: House) -> None:
+    wanted = Wanted(digest=Digest.DAILY, hour=18, zone="Mars/Base")
+    await house.people(subscription(wanted=wanted))
+    await house.tell(step("opened"))
+    assert await house.claim(AT + 6 * 3600 - 1) == []
+    assert len(await house.claim(AT + 6 * 3600)) == 1
+
+
 async def test_a_definite_refusal_is_tried_again_and_given_up_after_a_day(house: House) -> None:
     await house.people(subscription())
     await house.tell(step("opened"))

@@ -226,7 +226,10 @@ def test_a_flood_of_networks_shares_one_allowance_and_no_memory() -> None:
     allowance = Allowance(1, 1, keys_max=3)
     assert [allowance.wait_s(name, 0.0) for name in "abcd"] == [0.0] * 4
     assert allowance.wait_s("e", 0.0) == 3600.0
-    assert allowance.wait_s("e", 3600.0) == 0.0  # the others are forgotten by now
+    assert allowance.left_s("e", 0.0) == 3600.0
+    assert allowance.left_s("e", 3600.0) == 0.0  # the others are forgotten by now
+    assert allowance.wait_s("e", 3600.0) == 0.0
+    assert allowance.left_s("e", 3600.0) == 3600.0
 
 
 @given(st.lists(st.floats(0, 86_400), min_size=1, max_size=60))
